@@ -1,0 +1,30 @@
+"""What a tenant may decide for itself, pinned into every transaction at its creation. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+__all__ = ["TenantPolicy"]
+
+
+@frozen(kw_only=True)
+class TenantPolicy:
+    """Set by administrators; never by a request, never by a browser.
+
+    Attributes:
+        time_limit_default: Seconds a phone has to answer where the caller names none.
+        time_limit_max: Seconds; a caller who asks for more gets 422.
+        name_mismatch: ``fail`` a registration whose ``user_name`` is not the certificate's.
+        certificate_changed: For bare formats only: another certificate of the same person fails.
+        brand: Put in front of every hint, for example 「國立示範大學」; at most 20 characters.
+        return_origins: Origins that a ``return_url`` may have.
+    """
+
+    time_limit_default: int = 60
+    time_limit_max: int = 600
+    name_mismatch: Literal["fail"] = "fail"
+    certificate_changed: Literal["fail"] = "fail"
+    brand: str = ""
+    return_origins: tuple[str, ...] = ()

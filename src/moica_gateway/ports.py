@@ -1,0 +1,490 @@
+"""What the services need from outside, on one page. Every port has a public double in ``testing``.
+
+``Store.write`` runs a plain function against a unit of work. The store may run it in a thread
+and puts many such functions into one commit, each inside its own savepoint: the function must be
+quick, must not wait for anything, may be run again after a lost race, and what it raises undoes
+only itself.
+When ``write`` returns, what it wrote is durable.
+
+Every method takes the tenant; ``ALL_TENANTS`` is for workers only. A row of another tenant is not
+found. Methods return frozen models with personal data already decrypted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Final, Generic, Literal, Protocol, TypeVar
+from uuid import UUID
+
+from attrs import field, frozen
+
+from moica_gateway.domain.models import (
+    Answer,
+    ApiKey,
+    Artifact,
+    AuditRecord,
+    Begin,
+    Begun,
+    CertificateSignature,
+    Channel,
+    Credential,
+    Document,
+    Expected,
+    Fault,
+    Handle,
+    IdempotencyRecord,
+    Kind,
+    OutboxMessage,
+    Person,
+    Prepared,
+    Presentation,
+    ServiceProvider,
+    SignContext,
+    StartUnknown,
+    Status,
+    SubjectInfo,
+    Tenant,
+    Transaction,
+    UserBinding,
+    Verdict,
+    WebhookEndpoint,
+)
+from moica_gateway.domain.values import (
+    BlobId,
+    CredentialId,
+    IdNumber,
+    PersonId,
+    Tbs,
+    TenantId,
+    TransactionId,
+)
+
+__all__ = [
+    "ALL_TENANTS",
+    "AllTenants",
+    "Blobs",
+    "Clock",
+    "Delivered",
+    "DeliveryFailed",
+    "Egress",
+    "EgressError",
+    "EgressReply",
+    "EventBus",
+    "Format",
+    "Judge",
+    "Outlet",
+    "Page",
+    "Random",
+    "Seals",
+    "Store",
+    "Subscription",
+    "TransactionFilter",
+    "UnitOfWork",
+    "Upstream",
+]
+
+T = TypeVar("T")
+
+
+class AllTenants:
+    """The type of `ALL_TENANTS`."""
+
+
+ALL_TENANTS: Final = AllTenants()
+
+
+class Clock(Protocol):
+    """Time, handed in."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; all waiting is counted in them."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; may be cancelled."""
+
+
+class Random(Protocol):
+    """Randomness, handed in; cryptographically secure in the running gateway."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """``count`` random bytes."""
+
+    def uuid4(self) -> UUID:
+        """A random UUID."""
+
+    def below(self, limit: int) -> int:
+        """Uniform in ``0 <= n < limit``."""
+
+
+class Seals(Protocol):
+    """Keyed functions under keys that are derived from the master key and never in the database."""
+
+    def lookup_hash(self, tenant: TenantId, purpose: str, value: str) -> bytes:
+        """32 bytes; equal for equal arguments; for finding a person by ID number and the like."""
+
+    def mac(self, purpose: str, data: bytes) -> bytes:
+        """32 bytes; for browser tokens, idempotency bodies, API keys, cursors."""
+
+
+# -- storage -----------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Page(Generic[T]):
+    """One page of a list; ``next_cursor`` is None on the last."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+
+@frozen(kw_only=True)
+class TransactionFilter:
+    """All that are set must hold."""
+
+    user_id: str | None = None
+    document_number: str | None = None
+    status: Status | None = None
+    kind: Kind | None = None
+    created_from: datetime | None = None
+    created_until: datetime | None = None
+
+
+class Blobs(Protocol):
+    """Content, prepared bytes and artifacts: encrypted at rest, never held while a phone rings."""
+
+    def put(self, tenant: TenantId, blob_id: BlobId, data: bytes) -> None:
+        """Store under a new id."""
+
+    def get(self, tenant: TenantId, blob_id: BlobId) -> bytes:
+        """The bytes. Raises ``KeyError`` when unknown, ``VerificationError`` when tampered with."""
+
+    def delete(self, tenant: TenantId, blob_id: BlobId) -> None:
+        """Forget; unknown ids are no error."""
+
+
+class UnitOfWork(Protocol):
+    """Everything that one function may read and write inside one commit."""
+
+    @property
+    def blobs(self) -> Blobs:
+        """Blobs of the same commit."""
+
+    # transactions
+    def add_transaction(self, transaction: Transaction) -> None:
+        """A new row, with its documents and challenges."""
+
+    def save_transaction(self, transaction: Transaction) -> None:
+        """Replace the row of ``version - 1`` (or the same version). Raises ``RuntimeError`` when
+        the stored version is another: somebody wrote without reading in the same unit of work."""
+
+    def transaction(self, tenant: TenantId, transaction_id: TransactionId) -> Transaction | None:
+        """By id."""
+
+    def transactions(
+        self, tenant: TenantId, where: TransactionFilter, *, limit: int, cursor: str | None
+    ) -> Page[Transaction]:
+        """Newest first. Raises ``RequestError`` ``request_invalid`` for a cursor not ours."""
+
+    def open_transaction_of(self, tenant: TenantId, person_id: PersonId) -> Transaction | None:
+        """The pending transaction of that person."""
+
+    def pending_transactions(
+        self,
+        tenant: TenantId | AllTenants,
+        *,
+        document_number: str | None = None,
+        credential_id: CredentialId | None = None,
+    ) -> Sequence[Transaction]:
+        """All that are pending: for the poller after a restart, recall, a disabled credential."""
+
+    def watched_transactions(self, tenant: AllTenants, now: datetime) -> Sequence[Transaction]:
+        """Ended ones with a ticket that has not lapsed yet (``expires_at`` of a challenge with a
+        handle later than ``now``): an approval that still comes is recorded."""
+
+    # tenants, keys, endpoints
+    def tenant(self, tenant: TenantId) -> Tenant | None:
+        """With its service provider and keys."""
+
+    def tenants(self) -> Sequence[Tenant]:
+        """All of them."""
+
+    def save_tenant(self, tenant: Tenant) -> None:
+        """Insert or replace, keys included."""
+
+    def api_key_by_hash(self, key_hash: bytes) -> ApiKey | None:
+        """The one look-up without a tenant: it finds the tenant."""
+
+    def api_keys(self, tenant: TenantId) -> Sequence[ApiKey]:
+        """All of a tenant, revoked ones too."""
+
+    def save_api_key(self, key: ApiKey) -> None:
+        """Insert or replace."""
+
+    def webhook_endpoints(self, tenant: TenantId) -> Sequence[WebhookEndpoint]:
+        """All of a tenant, disabled ones too."""
+
+    def save_webhook_endpoint(self, endpoint: WebhookEndpoint) -> None:
+        """Insert or replace."""
+
+    # people, credentials
+    def person(self, tenant: TenantId, person_id: PersonId) -> Person | None:
+        """By id; None also when erased."""
+
+    def person_by_id_number(self, tenant: TenantId, id_number: IdNumber) -> Person | None:
+        """By keyed hash."""
+
+    def save_person(self, person: Person) -> None:
+        """Insert (with a fresh key of its own) or replace."""
+
+    def erase_person(self, tenant: TenantId, person_id: PersonId) -> None:
+        """Destroy the person's key: ID number and everything sealed under it is gone for good."""
+
+    def user_binding(self, tenant: TenantId, user_id: str) -> UserBinding | None:
+        """Whose ID number a user is bound to."""
+
+    def bindings_of_person(self, tenant: TenantId, person_id: PersonId) -> Sequence[UserBinding]:
+        """Which users are bound to that person (at most one, else somebody meddled)."""
+
+    def save_user_binding(self, binding: UserBinding) -> None:
+        """Insert; an equal one is no error."""
+
+    def delete_user_binding(self, tenant: TenantId, user_id: str) -> None:
+        """Forget; unknown is no error."""
+
+    def credential(self, tenant: TenantId, credential_id: CredentialId) -> Credential | None:
+        """By id."""
+
+    def credentials(self, tenant: TenantId, user_id: str) -> Sequence[Credential]:
+        """Of a user, oldest first."""
+
+    def enabled_credential(self, tenant: TenantId, user_id: str) -> Credential | None:
+        """The one that signs."""
+
+    def credential_by_fingerprint(
+        self, tenant: TenantId, user_id: str, fingerprint_sha256: str
+    ) -> Credential | None:
+        """The same certificate registered before."""
+
+    def save_credential(self, credential: Credential) -> None:
+        """Insert or replace."""
+
+    def delete_credential(self, tenant: TenantId, credential_id: CredentialId) -> None:
+        """Forget; unknown is no error."""
+
+    # idempotency
+    def idempotency(
+        self, tenant: TenantId, method: str, path: str, key: str
+    ) -> IdempotencyRecord | None:
+        """The record of that key, if it is not older than the store's retention."""
+
+    def add_idempotency(self, record: IdempotencyRecord) -> None:
+        """A new row."""
+
+    def delete_idempotency_before(self, tenant: AllTenants, before: datetime) -> int:
+        """Housekeeping; returns how many went."""
+
+    # audit, outbox
+    def audit(self, tenant: TenantId, record: AuditRecord) -> None:
+        """Append, unchained; a sealer chains later."""
+
+    def audit_records(
+        self, tenant: TenantId, *, transaction_id: TransactionId | None = None, limit: int = 1000
+    ) -> Sequence[AuditRecord]:
+        """In the order of writing."""
+
+    def add_outbox(self, message: OutboxMessage) -> None:
+        """Append; the store gives the sequence."""
+
+    def due_outbox(
+        self, tenant: TenantId | AllTenants, now: datetime, limit: int
+    ) -> Sequence[OutboxMessage]:
+        """Undelivered, not parked, due; of each transaction only the earliest undelivered one, so
+        that a transaction's events stay in order. Earliest due first."""
+
+    def next_outbox_due(self, tenant: AllTenants) -> datetime | None:
+        """When the next one is due; None when nothing waits."""
+
+    def save_outbox(self, message: OutboxMessage) -> None:
+        """Replace delivery state."""
+
+    def outbox_after(self, tenant: TenantId, after: str, limit: int) -> Page[OutboxMessage]:
+        """The feed, oldest first; ``after`` empty is the beginning. ``next_cursor`` is always the
+        cursor after the last item (or ``after`` itself where there is none), so that a reader goes
+        on from it. Raises ``RequestError`` for a cursor that is not ours."""
+
+
+class Store(Protocol):
+    """Durable state."""
+
+    async def write(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run inside a grouped commit; returns once durable.
+
+        Raises:
+            ConfigurationError: ``storage_unavailable`` when nothing was committed.
+            Exception: whatever ``work`` raised; nothing of it was written.
+        """
+
+    async def read(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run against one consistent snapshot of committed state; writing raises."""
+
+    async def ready(self) -> bool:
+        """Whether a write would work now."""
+
+
+# -- phones ------------------------------------------------------------------------------------
+
+
+class Upstream(Protocol):
+    """A protocol by which a phone is asked and answers. Returns only what is authentic."""
+
+    name: str
+    channels: frozenset[Channel]
+    poll_interval: float
+    """Seconds between two polls of one ticket, counted from the last answer."""
+
+    def accepts(self, messages: Sequence[Tbs]) -> None:
+        """Whether messages of these sizes can be asked for; raises ``RequestError``
+        ``document_too_large`` otherwise, before anything is written."""
+
+    async def begin(self, request: Begin) -> Begun | Fault | StartUnknown:
+        """Ask once; never repeats by itself. Raises nothing but ``CancelledError``."""
+
+    async def poll(self, handle: Handle, service_provider: ServiceProvider) -> Answer:
+        """Ask for the result. Raises nothing but ``CancelledError``."""
+
+    def receive(
+        self,
+        handle: Handle,
+        service_provider: ServiceProvider,
+        unverified: Mapping[str, str],
+    ) -> Answer:
+        """What a callback or a browser brought, as the same kind of answer."""
+
+    def presentation(
+        self, handle: Handle, channel: Channel, return_url: str | None
+    ) -> Presentation:
+        """What the browser shows: QR payload, link or form."""
+
+
+# -- trust and formats -------------------------------------------------------------------------
+
+
+class Judge(Protocol):
+    """May we believe this? One verdict with every check kept apart."""
+
+    async def judge(self, proof: CertificateSignature, expected: Expected) -> Verdict:
+        """Raises nothing but ``CancelledError``: trouble is a verdict with a problem."""
+
+    def describe(self, certificate: bytes) -> SubjectInfo:
+        """What a DER certificate says. Raises ``VerificationError`` ``certificate_malformed``."""
+
+
+class Format(Protocol):
+    """One kind of signed thing."""
+
+    name: str
+    levels: tuple[str, ...]
+    """Empty where the format has none."""
+    needs_content: bool
+
+    def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
+        """The message that the key must cover.
+
+        Raises:
+            RequestError: content missing, too large, or itself something to be signed.
+        """
+
+    def finish(self, prepared: Prepared, signature: bytes, context: SignContext) -> Artifact:
+        """Assemble; ``signature`` was verified over ``prepared.message`` before."""
+
+
+# -- who hears of it ---------------------------------------------------------------------------
+
+
+class Subscription(Protocol):
+    """Changes of one transaction."""
+
+    async def changed(self, timeout: float) -> bool:  # noqa: ASYNC109 - counted on the handed-in clock
+        """Wait until something was published since the last call, or the seconds are over."""
+
+
+class EventBus(Protocol):
+    """Tells waiting windows; carries no state, may tell once too often."""
+
+    async def publish(self, tenant: TenantId, transaction_id: TransactionId) -> None:
+        """After the commit, and only then."""
+
+    def subscribe(
+        self, tenant: TenantId, transaction_id: TransactionId
+    ) -> AbstractAsyncContextManager[Subscription]:
+        """Everything published from the entering on is heard."""
+
+
+@frozen(kw_only=True)
+class Delivered:
+    """The receiver took it."""
+
+
+@frozen(kw_only=True)
+class DeliveryFailed:
+    """It did not. ``disable``: the receiver said 410, the endpoint is to be switched off."""
+
+    reason: str
+    retry_after: float | None = None
+    disable: bool = False
+
+
+class Outlet(Protocol):
+    """How results leave to a document system."""
+
+    async def deliver(
+        self, message: OutboxMessage, endpoint: WebhookEndpoint
+    ) -> Delivered | DeliveryFailed:
+        """One attempt. Raises nothing but ``CancelledError``."""
+
+
+@frozen(kw_only=True)
+class EgressReply:
+    """A whole answer, read within the limits. Header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class EgressError(Exception):
+    """No usable answer. ``maybe_sent`` is False only when the request surely never left."""
+
+    def __init__(
+        self,
+        kind: Literal["address", "connect", "tls", "timeout", "reset", "too_large", "malformed"],
+        detail: str,
+        *,
+        maybe_sent: bool,
+    ) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.maybe_sent = maybe_sent
+
+
+class Egress(Protocol):
+    """The one way out: registered addresses, verified TLS, no redirects, no ambient proxy."""
+
+    async def request(
+        self,
+        method: Literal["GET", "POST"],
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109 - a deadline for the whole exchange
+        max_bytes: int = 1_048_576,
+        ca_file: str | None = None,
+    ) -> EgressReply:
+        """One exchange. Raises `EgressError`, nothing else (but ``CancelledError``)."""

@@ -1,0 +1,1 @@
+"""The use cases: domain rules carried out through the ports. No HTTP, no SQL, no protocol words."""
