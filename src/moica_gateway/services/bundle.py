@@ -1,0 +1,53 @@
+"""All services, made once from the ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from moica_gateway.domain.models import Transaction
+from moica_gateway.services.challenges import Challenges
+from moica_gateway.services.context import Context
+from moica_gateway.services.creation import Creation
+from moica_gateway.services.credentials import Credentials
+from moica_gateway.services.feed import Feed
+from moica_gateway.services.registration import Registration
+from moica_gateway.services.settlement import Settlement
+from moica_gateway.services.signing import Signing
+from moica_gateway.services.tenants import Tenants
+from moica_gateway.services.transactions import Transactions
+
+__all__ = ["Services", "make_services"]
+
+
+@frozen(kw_only=True)
+class Services:
+    """What the web and the command line call."""
+
+    registration: Registration
+    signing: Signing
+    challenges: Challenges
+    transactions: Transactions
+    settlement: Settlement
+    credentials: Credentials
+    tenants: Tenants
+    feed: Feed
+
+
+def make_services(
+    context: Context, settlement: Settlement, watch: Callable[[Transaction], None]
+) -> Services:
+    """``watch`` is the poller's."""
+    challenges = Challenges(context, settlement, watch)
+    creation = Creation(context, settlement, challenges)
+    return Services(
+        registration=Registration(context, creation),
+        signing=Signing(context, creation),
+        challenges=challenges,
+        transactions=Transactions(context),
+        settlement=settlement,
+        credentials=Credentials(context, settlement),
+        tenants=Tenants(context),
+        feed=Feed(context),
+    )

@@ -1,0 +1,208 @@
+"""Ways to reach the phone: the first, and further ones while a transaction is pending.
+
+A challenge is in the database as ``starting`` before the platform is asked, and the platform is
+asked once. The asking goes on when the caller leaves; what it brings is settlement's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from moica_gateway.domain.models import (
+    Begin,
+    Challenge,
+    ChallengeStatus,
+    Channel,
+    Presentation,
+    Tenant,
+    Transaction,
+)
+from moica_gateway.domain.values import ChallengeId, IdNumber, Tbs, TransactionId
+from moica_gateway.errors import error
+from moica_gateway.services.commands import Caller
+from moica_gateway.services.context import Context, load
+from moica_gateway.services.prepared import prepared_from_blob
+from moica_gateway.services.settlement import Settlement
+
+__all__ = ["Challenges"]
+
+_ANSWER_WITHIN: Final = 5.0
+_BROWSER_PUSH_EVERY: Final = timedelta(seconds=20)
+
+
+class Challenges:
+    """``watch`` hands a transaction to the poller once its ticket is known."""
+
+    def __init__(
+        self, context: Context, settlement: Settlement, watch: Callable[[Transaction], None]
+    ) -> None:
+        self._context = context
+        self._settlement = settlement
+        self._watch = watch
+        self._running: set[asyncio.Task[None]] = set()
+
+    def new(
+        self, channel: Channel, time_limit: int, tenant: Tenant, *, return_url: str | None
+    ) -> Challenge:
+        """In state ``starting``, not written yet.
+
+        Raises:
+            RequestError: ``channel_unsupported``.
+        """
+        upstream = self._context.upstream
+        if channel not in upstream.channels:
+            raise error(
+                "channel_unsupported",
+                f"`channel`: expected one of {', '.join(sorted(upstream.channels))}, "
+                f"came {channel.value}",
+                member="channel",
+            )
+        if tenant.service_provider is None:
+            raise error("configuration_invalid", "expected a tenant with a service provider")
+        now = self._context.clock.now()
+        return Challenge(
+            id=ChallengeId(self._context.new_id("chl")),
+            channel=channel,
+            status=ChallengeStatus.STARTING,
+            upstream_transaction_id=str(self._context.random.uuid4()),
+            time_limit=time_limit,
+            created_at=now,
+            expires_at=now + timedelta(seconds=time_limit),
+            sp_key_id=tenant.service_provider.current_key.id,
+            return_url=return_url,
+        )
+
+    async def add(
+        self,
+        caller: Caller,
+        transaction_id: TransactionId,
+        channel: Channel,
+        return_url: str | None,
+    ) -> Transaction:
+        """A further challenge (「QR Code 模式登入」), at most 5 s.
+
+        Raises:
+            RequestError: ``not_found``, ``transaction_closed``, ``challenge_limit``,
+                ``challenge_too_soon``, ``channel_unsupported``, or a foreign ``return_url``.
+        """
+
+        def material(uow: Any) -> tuple[Transaction, Tenant, IdNumber, tuple[Tbs, ...]]:
+            transaction = load(uow, caller.tenant, transaction_id)
+            tenant = uow.tenant(caller.tenant)
+            person = uow.person(caller.tenant, transaction.person_id)
+            if tenant is None or person is None:
+                raise error("transaction_closed", "the person or tenant is gone")
+            messages = tuple(
+                prepared_from_blob(uow.blobs.get(caller.tenant, d.prepared)).message
+                for d in transaction.documents
+                if d.prepared is not None
+            )
+            return transaction, tenant, person.id_number, messages
+
+        transaction, tenant, id_number, messages = await self._context.store.read(material)
+        self._check_return_url(return_url, tenant)
+        self._check_pace(caller, transaction, channel)
+        challenge = self.new(channel, transaction.time_limit, tenant, return_url=return_url)
+        added = await self._settlement.add_challenge(caller, transaction_id, challenge)
+        await self.start(
+            added,
+            added.challenge(challenge.id),
+            messages=messages,
+            id_number=id_number,
+            wait=_ANSWER_WITHIN,
+        )
+        return await self._context.store.read(lambda uow: load(uow, caller.tenant, transaction_id))
+
+    def presentation(self, challenge: Challenge) -> Presentation:
+        """QR payload, link or form of an open challenge; empty otherwise."""
+        if challenge.handle is None or not challenge.status.open:
+            return Presentation()
+        return self._context.upstream.presentation(
+            challenge.handle, challenge.channel, challenge.return_url
+        )
+
+    async def start(
+        self,
+        transaction: Transaction,
+        challenge: Challenge,
+        *,
+        messages: tuple[Tbs, ...],
+        id_number: IdNumber,
+        wait: float,
+    ) -> None:
+        """Ask the platform; returns when it has answered, or after ``wait`` seconds."""
+        tenant = await self._context.store.read(lambda uow: uow.tenant(transaction.tenant))
+        if tenant is None or tenant.service_provider is None:
+            raise error("configuration_invalid", "expected a tenant with a service provider")
+        asking = self._spawn(
+            self._ask(
+                transaction,
+                challenge.id,
+                Begin(
+                    service_provider=tenant.service_provider,
+                    upstream_transaction_id=challenge.upstream_transaction_id,
+                    channel=challenge.channel,
+                    id_number=id_number,
+                    hint=transaction.hint,
+                    time_limit=challenge.time_limit,
+                    messages=messages,
+                    device_name=transaction.device_name
+                    if challenge.channel is Channel.PUSH
+                    else None,
+                ),
+            )
+        )
+        late = asyncio.ensure_future(self._context.clock.sleep(wait))
+        try:
+            await asyncio.wait({asking, late}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            late.cancel()
+        if asking.done():
+            asking.result()
+
+    async def close(self) -> None:
+        """Wait for what is still being asked (each has the upstream's own time limit)."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+
+    async def _ask(self, transaction: Transaction, challenge_id: ChallengeId, begin: Begin) -> None:
+        result = await self._context.upstream.begin(begin)
+        self._watch(
+            await self._settlement.begun(transaction.tenant, transaction.id, challenge_id, result)
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def _check_pace(self, caller: Caller, transaction: Transaction, channel: Channel) -> None:
+        if not caller.browser or channel is not Channel.PUSH:
+            return
+        pushed = [c.created_at for c in transaction.challenges if c.channel is Channel.PUSH]
+        if pushed:
+            left = max(pushed) + _BROWSER_PUSH_EVERY - self._context.clock.now()
+            if left > timedelta(0):
+                raise error(
+                    "challenge_too_soon",
+                    "expected at least 20 s between two pushes from a browser; wait, or use QR",
+                    retry_after=int(left.total_seconds()) + 1,
+                )
+
+    def _check_return_url(self, return_url: str | None, tenant: Tenant) -> None:
+        if return_url is None:
+            return
+        parts = urlsplit(return_url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme not in ("http", "https") or origin not in tenant.policy.return_origins:
+            raise error(
+                "request_invalid",
+                "`return_url`: expected an address of an origin that the administrator registered "
+                "for this tenant",
+                member="return_url",
+            )

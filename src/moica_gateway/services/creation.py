@@ -1,0 +1,218 @@
+"""How a transaction comes to be: in the database first, then the phone rings.
+
+Registration and signing differ in what is signed and by whom; what they share stands here: the
+``Idempotency-Key``, one open transaction a person, the first challenge, and the answer within 5 s.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from attrs import evolve, frozen
+
+from moica_gateway.domain.lifecycle import Cancel, Decision
+from moica_gateway.domain.models import (
+    AuditRecord,
+    Challenge,
+    Channel,
+    Document,
+    IdempotencyRecord,
+    Person,
+    Prepared,
+    Tenant,
+    Transaction,
+)
+from moica_gateway.domain.policy import TenantPolicy
+from moica_gateway.domain.values import BlobId, DocumentId, TenantId
+from moica_gateway.errors import error
+from moica_gateway.ports import UnitOfWork
+from moica_gateway.services.challenges import Challenges
+from moica_gateway.services.commands import Caller, Created, IdempotencyUse
+from moica_gateway.services.context import Context, load
+from moica_gateway.services.prepared import prepared_to_blob
+from moica_gateway.services.settlement import Settlement
+
+__all__ = ["Creation", "Draft"]
+
+_ANSWER_WITHIN: Final = 5.0
+
+
+@frozen(kw_only=True)
+class Draft:
+    """A transaction that is ready to be written, with what goes into its commit."""
+
+    transaction: Transaction
+    prepared: tuple[Prepared, ...]
+    person: Person
+    supersede: bool
+    check: Callable[[UnitOfWork], None]
+    """Looked at again inside the commit; raises ``GatewayError``."""
+
+
+@frozen(kw_only=True)
+class _Written:
+    transaction: Transaction
+    replayed: bool
+    superseded: tuple[Decision, ...] = ()
+
+
+class Creation:
+    """See the module."""
+
+    def __init__(self, context: Context, settlement: Settlement, challenges: Challenges) -> None:
+        self._context = context
+        self._settlement = settlement
+        self._challenges = challenges
+
+    async def replay(self, caller: Caller, use: IdempotencyUse | None) -> Created | None:
+        """What was made under that key, as it is now; None when it was not used yet.
+
+        Raises:
+            RequestError: ``idempotency_mismatch``.
+        """
+        if use is None:
+            return None
+        found = await self._context.store.read(lambda uow: self._used(uow, caller.tenant, use))
+        return Created(transaction=found, replayed=True) if found else None
+
+    async def create(self, caller: Caller, draft: Draft, use: IdempotencyUse | None) -> Created:
+        """Write, then ring; answers at the latest after 5 s.
+
+        Raises:
+            RequestError: ``transaction_open``, ``idempotency_mismatch``, what `Draft.check` says.
+        """
+        written = await self._context.store.write(lambda uow: self._write(uow, caller, draft, use))
+        for decision in written.superseded:
+            await self._settlement.told(decision.transaction, announce=True)
+        transaction = written.transaction
+        if written.replayed:
+            return Created(transaction=transaction, replayed=True)
+        await self._challenges.start(
+            transaction,
+            transaction.challenges[0],
+            messages=tuple(p.message for p in draft.prepared),
+            id_number=draft.person.id_number,
+            wait=_ANSWER_WITHIN,
+        )
+        return Created(
+            transaction=await self._context.store.read(
+                lambda uow: load(uow, transaction.tenant, transaction.id)
+            )
+        )
+
+    # -- building blocks for registration and signing -------------------------------------------
+
+    async def tenant(self, tenant: TenantId) -> Tenant:
+        """With a service provider.
+
+        Raises:
+            ConfigurationError: when the administrator has not set one yet.
+        """
+        found = await self._context.store.read(lambda uow: uow.tenant(tenant))
+        if found is None or found.service_provider is None:
+            raise error(
+                "configuration_invalid",
+                "expected a tenant with a service provider; the operator sets it with "
+                "`moica-gateway tenant service-provider`",
+            )
+        return found
+
+    def time_limit(self, asked: int | None, policy: TenantPolicy) -> int:
+        """Raises ``RequestError`` above the tenant's maximum."""
+        limit = policy.time_limit_default if asked is None else asked
+        if limit > policy.time_limit_max:
+            raise error(
+                "request_invalid",
+                f"`time_limit`: expected at most {policy.time_limit_max} s, came {limit}",
+                member="time_limit",
+            )
+        return limit
+
+    def match_code(self) -> str:
+        """Two digits."""
+        return f"{self._context.random.below(100):02d}"
+
+    def first_challenge(self, channel: Channel, time_limit: int, tenant: Tenant) -> Challenge:
+        """Raises ``RequestError`` ``channel_unsupported``."""
+        return self._challenges.new(channel, time_limit, tenant, return_url=None)
+
+    def documents(
+        self, documents: Sequence[Document], prepared: Sequence[Prepared]
+    ) -> tuple[Document, ...]:
+        """Each with the id of the blob that its prepared bytes will be."""
+        self._context.upstream.accepts([p.message for p in prepared])
+        return tuple(evolve(d, prepared=BlobId(self._context.new_id("pre"))) for d in documents)
+
+    def document_id(self, asked: str | None) -> DocumentId:
+        """The caller's, or a new one."""
+        return DocumentId(asked or self._context.new_id("doc"))
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _used(self, uow: UnitOfWork, tenant: TenantId, use: IdempotencyUse) -> Transaction | None:
+        record = uow.idempotency(tenant, use.method, use.path, use.key)
+        if record is None:
+            return None
+        if not hmac.compare_digest(record.body_mac, use.body_mac):
+            raise error(
+                "idempotency_mismatch",
+                "expected the body that this Idempotency-Key was first used with, came another; "
+                "the integrator takes a new key for a new request",
+            )
+        return load(uow, tenant, record.transaction_id)
+
+    def _write(
+        self, uow: UnitOfWork, caller: Caller, draft: Draft, use: IdempotencyUse | None
+    ) -> _Written:
+        context, transaction = self._context, draft.transaction
+        if use is not None:
+            found = self._used(uow, caller.tenant, use)
+            if found is not None:
+                return _Written(transaction=found, replayed=True)
+        draft.check(uow)
+        superseded: tuple[Decision, ...] = ()
+        open_one = uow.open_transaction_of(caller.tenant, draft.person.id)
+        if open_one is not None:
+            if not draft.supersede:
+                raise error(
+                    "transaction_open",
+                    "expected no open transaction of this person, there is one; cancel it, wait "
+                    "for it, or send `supersede: true`",
+                    transaction_id=open_one.id,
+                )
+            superseded = (self._settlement.end_inside(uow, open_one, Cancel(), caller),)
+        if uow.person(caller.tenant, draft.person.id) is None:
+            uow.save_person(draft.person)
+        for document, prepared in zip(transaction.documents, draft.prepared, strict=True):
+            if document.prepared is not None:
+                uow.blobs.put(caller.tenant, document.prepared, prepared_to_blob(prepared))
+        uow.add_transaction(transaction)
+        uow.audit(
+            caller.tenant,
+            AuditRecord(
+                at=transaction.created_at,
+                action="transaction.created",
+                actor=caller.actor,
+                transaction_id=transaction.id,
+                data={
+                    "kind": transaction.kind.value,
+                    "channel": transaction.challenges[0].channel.value,
+                    "version": transaction.version,
+                },
+            ),
+        )
+        if use is not None:
+            uow.add_idempotency(
+                IdempotencyRecord(
+                    tenant=caller.tenant,
+                    method=use.method,
+                    path=use.path,
+                    key=use.key,
+                    body_mac=use.body_mac,
+                    transaction_id=transaction.id,
+                    created_at=context.clock.now(),
+                )
+            )
+        return _Written(transaction=transaction, replayed=False, superseded=superseded)

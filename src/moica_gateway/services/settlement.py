@@ -1,0 +1,216 @@
+"""The only writer of terminal states.
+
+Whatever ends a transaction (an answer, a deadline, a cancel, a start that failed, a disabled
+credential) passes through `Settlement`: the judge is asked and the artifact assembled before, then
+`lifecycle.decide` says what follows, and outcome, artifact, credential, audit rows and outbox row
+go into one unit of work. Only after the commit are windows and the delivery told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from moica_gateway.domain.lifecycle import (
+    AddChallenge,
+    Answered,
+    BeginEnded,
+    Cancel,
+    CredentialGone,
+    Decision,
+    SettleBy,
+    Verified,
+    decide,
+)
+from moica_gateway.domain.models import (
+    Approved,
+    Begun,
+    Challenge,
+    Fault,
+    Lapsed,
+    Pending,
+    Refused,
+    SignatureResult,
+    StartUnknown,
+    Status,
+    Transaction,
+)
+from moica_gateway.domain.values import BlobId, ChallengeId, TenantId, TransactionId
+from moica_gateway.errors import Problem
+from moica_gateway.ports import UnitOfWork
+from moica_gateway.services.commands import Caller
+from moica_gateway.services.context import Context, load, record_decision
+from moica_gateway.services.outcome import OutcomeMaker, register, resolve
+
+__all__ = ["Settlement"]
+
+_WORKER = "worker"
+_Event = BeginEnded | Answered | SettleBy | Cancel | CredentialGone | AddChallenge
+
+
+class Settlement:
+    """See the module. ``ended`` of the poller is not called: it looks at what is returned."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._maker = OutcomeMaker(context)
+
+    # -- what workers and challenges bring -------------------------------------------------
+
+    async def begun(
+        self,
+        tenant: TenantId,
+        transaction_id: TransactionId,
+        challenge_id: ChallengeId,
+        result: Begun | Fault | StartUnknown,
+    ) -> Transaction:
+        """The platform's answer to a request for a ticket."""
+        if isinstance(result, Fault):
+            self._alarm_of(transaction_id, result.problem)
+        return await self._apply(
+            tenant, transaction_id, BeginEnded(challenge_id=challenge_id, result=result), _WORKER
+        )
+
+    async def answered(
+        self,
+        tenant: TenantId,
+        transaction_id: TransactionId,
+        challenge_id: ChallengeId,
+        answer: Refused | Lapsed | Pending | Fault | Approved,
+    ) -> Transaction:
+        """A poll's or callback's answer; an approval is judged first."""
+        if isinstance(answer, Approved):
+            return await self._approved(tenant, transaction_id, challenge_id, answer)
+        if isinstance(answer, Fault):
+            self._alarm_of(transaction_id, answer.problem)
+        return await self._apply(
+            tenant, transaction_id, Answered(challenge_id=challenge_id, answer=answer), _WORKER
+        )
+
+    async def overdue(
+        self,
+        tenant: TenantId,
+        transaction_id: TransactionId,
+        last_words: Mapping[ChallengeId, Pending | Lapsed | Fault | None],
+    ) -> Transaction:
+        """``settle_by`` has come."""
+        return await self._apply(tenant, transaction_id, SettleBy(last_words=last_words), _WORKER)
+
+    # -- what callers bring ----------------------------------------------------------------
+
+    async def cancel(self, caller: Caller, transaction_id: TransactionId) -> Transaction:
+        """Immediate; a terminal transaction is returned unchanged.
+
+        Raises:
+            RequestError: ``not_found``.
+        """
+        return await self._apply(caller.tenant, transaction_id, Cancel(), caller.actor)
+
+    async def cancel_document(
+        self, caller: Caller, document_number: str
+    ) -> tuple[Transaction, ...]:
+        """Every pending transaction over that document (recall)."""
+        pending = await self._context.store.read(
+            lambda uow: uow.pending_transactions(caller.tenant, document_number=document_number)
+        )
+        return tuple([await self.cancel(caller, t.id) for t in pending])
+
+    async def add_challenge(
+        self, caller: Caller, transaction_id: TransactionId, challenge: Challenge
+    ) -> Transaction:
+        """Raises ``RequestError`` ``transaction_closed`` or ``challenge_limit``."""
+        return await self._apply(
+            caller.tenant, transaction_id, AddChallenge(challenge=challenge), caller.actor
+        )
+
+    def end_inside(
+        self,
+        uow: UnitOfWork,
+        transaction: Transaction,
+        event: Cancel | CredentialGone,
+        caller: Caller,
+    ) -> Decision:
+        """End inside the caller's own unit of work (``supersede``, a disabled credential); the
+        caller calls `told` after the commit."""
+        return self._decide(uow, transaction, event, caller.actor)
+
+    async def told(self, transaction: Transaction, *, announce: bool) -> None:
+        """After the commit, and only then: windows, and the delivery."""
+        if announce:
+            self._context.outbox_written()
+        await self._context.bus.publish(transaction.tenant, transaction.id)
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _alarm_of(self, transaction_id: TransactionId, why: Problem) -> None:
+        if why.what_helps == "fail":
+            self._context.alarm(
+                f"security.{why.code}", {"transaction_id": transaction_id, "code": why.code}
+            )
+
+    def _decide(
+        self,
+        uow: UnitOfWork,
+        transaction: Transaction,
+        event: _Event,
+        actor: str,
+    ) -> Decision:
+        now = self._context.clock.now()
+        decision = decide(transaction, event, now)
+        record_decision(uow, decision, message_id=self._context.new_id("evt"), at=now, actor=actor)
+        return decision
+
+    async def _apply(
+        self, tenant: TenantId, transaction_id: TransactionId, event: _Event, actor: str
+    ) -> Transaction:
+        return await self._commit(
+            lambda uow: self._decide(uow, load(uow, tenant, transaction_id), event, actor)
+        )
+
+    async def _commit(self, work: Callable[[UnitOfWork], Decision]) -> Transaction:
+        decision = await self._context.store.write(work)
+        if decision.changed:
+            await self.told(decision.transaction, announce=decision.announce is not None)
+        return decision.transaction
+
+    async def _approved(
+        self,
+        tenant: TenantId,
+        transaction_id: TransactionId,
+        challenge_id: ChallengeId,
+        answer: Approved,
+    ) -> Transaction:
+        material = await self._context.store.read(
+            lambda uow: self._maker.material(uow, tenant, transaction_id)
+        )
+        if material.transaction.status.terminal:
+            # Its signature is discarded unjudged; that it came is recorded.
+            late = Verified(
+                signature=SignatureResult(
+                    certificate=b"", signed_at=self._context.clock.now(), report=()
+                )
+            )
+            event = Answered(challenge_id=challenge_id, answer=late)
+            return await self._apply(tenant, transaction_id, event, _WORKER)
+        made = await self._maker.make(material, answer)
+        if isinstance(made, Fault):
+            self._alarm_of(transaction_id, made.problem)
+            return await self._apply(
+                tenant, transaction_id, Answered(challenge_id=challenge_id, answer=made), _WORKER
+            )
+        accepted = made
+
+        def work(uow: UnitOfWork) -> Decision:
+            transaction = load(uow, tenant, transaction_id)
+            outcome = resolve(uow, transaction, accepted)
+            decision = self._decide(
+                uow, transaction, Answered(challenge_id=challenge_id, answer=outcome), _WORKER
+            )
+            if decision.changed and decision.transaction.status is Status.COMPLETED:
+                for blob_id, data in accepted.artifacts.items():
+                    uow.blobs.put(tenant, blob_id, data)
+                uow.blobs.put(tenant, BlobId(self._context.new_id("raw")), accepted.raw)
+                if isinstance(outcome, Verified) and outcome.credential is not None:
+                    register(uow, decision.transaction, outcome.credential, accepted.hashed_id_num)
+            return decision
+
+        return await self._commit(work)

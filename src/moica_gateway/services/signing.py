@@ -1,0 +1,185 @@
+"""Signing documents: the key covers what the format says, never what a caller says (rule 8)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from moica_gateway.domain.hints import document_number, signature_hint
+
+from moica_gateway.domain.models import (
+    Credential,
+    CredentialStatus,
+    Document,
+    Kind,
+    Prepared,
+    Scope,
+    SignContext,
+    Status,
+    Transaction,
+)
+from moica_gateway.domain.values import TransactionId
+from moica_gateway.errors import error
+from moica_gateway.ports import Format, UnitOfWork
+from moica_gateway.services.commands import (
+    Caller,
+    Created,
+    IdempotencyUse,
+    NewDocument,
+    NewSignature,
+)
+from moica_gateway.services.context import Context
+from moica_gateway.services.creation import Creation, Draft
+
+__all__ = ["Signing"]
+
+_DEFAULT_FORMAT = "cades"
+
+
+class Signing:
+    """``POST /v1/signatures``."""
+
+    def __init__(self, context: Context, creation: Creation) -> None:
+        self._context = context
+        self._creation = creation
+
+    async def create(
+        self, caller: Caller, new: NewSignature, use: IdempotencyUse | None
+    ) -> Created:
+        """Ring the phone of the user's enabled credential.
+
+        Raises:
+            RequestError: ``forbidden``, ``transaction_open``, ``format_unsupported``,
+                ``level_unsupported``, ``document_too_large``, ``document_digest_mismatch``,
+                ``blind_signing_refused``, ``channel_unsupported``, ``idempotency_mismatch``.
+            HolderCertificateError: ``credential_missing``, ``certificate_expired``.
+        """
+        caller.need(Scope.SIGN)
+        replayed = await self._creation.replay(caller, use)
+        if replayed is not None:
+            return replayed
+        tenant = await self._creation.tenant(caller.tenant)
+        limit = self._creation.time_limit(new.time_limit, tenant.policy)
+        format_, level = self._format(new.format, new.level)
+        challenge = self._creation.first_challenge(new.channel, limit, tenant)
+        credential = await self._credential(caller, new.user_id)
+        person = await self._context.store.read(
+            lambda uow: uow.person(caller.tenant, credential.person_id)
+        )
+        if person is None:
+            raise _no_credential()
+        now = self._context.clock.now()
+        match_code = self._creation.match_code()
+        documents = [self._document(d) for d in new.documents]
+        hint = signature_hint(match_code, documents[0].number, tenant.policy.brand)
+        context = SignContext(
+            hint=hint,
+            at=now,
+            certificate=credential.certificate,
+            chain=credential.chain,
+            environment=self._context.environment,
+            level=level,
+        )
+        prepared: tuple[Prepared, ...] = tuple(
+            format_.prepare(document, given.content, context)
+            for document, given in zip(documents, new.documents, strict=True)
+        )
+        transaction = Transaction(
+            id=TransactionId(self._context.new_id("txn")),
+            tenant=caller.tenant,
+            version=1,
+            kind=Kind.SIGNATURE,
+            status=Status.PENDING,
+            created_at=now,
+            expires_at=challenge.expires_at,
+            user_id=new.user_id,
+            person_id=person.id,
+            match_code=match_code,
+            hint=hint,
+            documents=self._creation.documents(documents, prepared),
+            challenges=(challenge,),
+            policy=tenant.policy,
+            time_limit=limit,
+            format=format_.name,
+            level=level,
+            credential_id=credential.id,
+            device_name=new.device_name,
+            on_behalf_of=new.on_behalf_of,
+            metadata=new.metadata,
+        )
+
+        def check(uow: UnitOfWork) -> None:
+            now_enabled = uow.enabled_credential(caller.tenant, new.user_id)
+            if now_enabled is None or now_enabled.id != credential.id:
+                raise _no_credential()
+
+        return await self._creation.create(
+            caller,
+            Draft(
+                transaction=transaction,
+                prepared=prepared,
+                person=person,
+                supersede=new.supersede,
+                check=check,
+            ),
+            use,
+        )
+
+    def _format(self, name: str | None, level: str | None) -> tuple[Format, str | None]:
+        formats = self._context.formats
+        format_ = formats.get(name or _DEFAULT_FORMAT)
+        if format_ is None:
+            raise error(
+                "format_unsupported",
+                f"`format`: expected one of {', '.join(sorted(formats))}, came another",
+                member="format",
+            )
+        if level is not None and level not in format_.levels:
+            known = ", ".join(format_.levels) or "none (the format has no levels)"
+            raise error(
+                "level_unsupported", f"`level`: expected {known}, came another", member="level"
+            )
+        return format_, level or (format_.levels[0] if format_.levels else None)
+
+    async def _credential(self, caller: Caller, user_id: str) -> Credential:
+        credential = await self._context.store.read(
+            lambda uow: uow.enabled_credential(caller.tenant, user_id)
+        )
+        if credential is None or credential.status is not CredentialStatus.ENABLED:
+            raise _no_credential()
+        if not credential.not_before <= self._context.clock.now() <= credential.not_after:
+            raise error(
+                "certificate_expired",
+                "expected a registered certificate within its validity; the holder renews it and "
+                "registers again",
+            )
+        return credential
+
+    def _document(self, given: NewDocument) -> Document:
+        sha256 = given.sha256
+        if given.content is not None:
+            computed = hashlib.sha256(given.content).hexdigest()
+            if sha256 is not None and sha256 != computed:
+                raise error(
+                    "document_digest_mismatch",
+                    "expected `sha256` to be the digest of `content_base64`, it is another's; the "
+                    "integrator sends both of the same frozen version",
+                )
+            sha256 = computed
+        if sha256 is None:
+            raise error("request_invalid", "expected `sha256` or `content_base64`, came neither")
+        return Document(
+            id=self._creation.document_id(given.id),
+            number=document_number(given.number),
+            sha256=sha256,
+            version=given.version,
+            title=given.title,
+            media_type=given.media_type,
+        )
+
+
+def _no_credential() -> Exception:
+    return error(
+        "credential_missing",
+        "expected a user with an enabled credential; the holder registers one first, or the "
+        "integrator enables one",
+    )
