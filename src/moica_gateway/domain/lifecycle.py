@@ -20,6 +20,7 @@ from moica_gateway.domain.models import (
     Credential,
     Document,
     Fault,
+    Handle,
     Kind,
     Lapsed,
     Pending,
@@ -56,7 +57,7 @@ SETTLE_GRACE: Final = timedelta(seconds=15)
 MAX_CHALLENGES: Final = 5
 
 
-# -- events -----------------------------------------------------------------------------------
+# -- events ------------------------------------------------------------------------------------
 
 
 @frozen(kw_only=True)
@@ -114,7 +115,7 @@ class AddChallenge:
 Event = BeginEnded | Answered | SettleBy | Cancel | CredentialGone | AddChallenge
 
 
-# -- decision -----------------------------------------------------------------------------------
+# -- decision ----------------------------------------------------------------------------------
 
 
 @frozen(kw_only=True)
@@ -182,7 +183,7 @@ _UNREACHABLE: Final = problem(
 )
 
 
-# -- building blocks ------------------------------------------------------------------------------
+# -- building blocks ---------------------------------------------------------------------------
 
 
 def _unchanged(transaction: Transaction, *notes: Note) -> Decision:
@@ -264,7 +265,7 @@ def _fault_note(action: str, challenge: Challenge, why: Problem) -> Note:
     return Note(action=action, data=data)
 
 
-# -- one function an event --------------------------------------------------------------------------
+# -- one function an event ---------------------------------------------------------------------
 
 
 def _begin_ended(transaction: Transaction, event: BeginEnded, now: datetime) -> Decision:
@@ -274,36 +275,12 @@ def _begin_ended(transaction: Transaction, event: BeginEnded, now: datetime) -> 
         ChallengeStatus.LAPSED,
     ):
         return _unchanged(transaction)
-    match event.result:
-        case Begun(handle=handle):
-            # The platform's limit runs from its receipt, before this moment: at our deadline its
-            # ticket has surely lapsed, so that what the deciding poll finds is final.
-            expires_at = min(
-                now + timedelta(seconds=challenge.time_limit),
-                transaction.created_at + MAX_LIFETIME,
-            )
-            note = Note(action="challenge.sent", data={"challenge": challenge.id})
-            if transaction.status.terminal:
-                # Kept to be watched: an approval that still comes is recorded as late. Nobody
-                # outside sees a difference, so the version stays.
-                watched = _with_challenge(
-                    transaction, challenge.id, handle=handle, expires_at=expires_at
-                )
-                return Decision(transaction=watched, changed=True, notes=(note,))
-            sent = _with_challenge(
-                transaction,
-                challenge.id,
-                handle=handle,
-                status=ChallengeStatus.SENT,
-                expires_at=expires_at,
-            )
-            return _changed(
-                evolve(sent, expires_at=max(c.expires_at for c in sent.challenges)), note
-            )
-        case StartUnknown(detail=detail):
-            why = problem("start_unknown", detail)
-        case Fault(problem=why):
-            pass
+    if isinstance(event.result, Begun):
+        return _sent(transaction, challenge, event.result.handle, now)
+    if isinstance(event.result, StartUnknown):
+        why = problem("start_unknown", event.result.detail)
+    else:
+        why = event.result.problem
     note = _fault_note("challenge.failed", challenge, why)
     if transaction.status.terminal:
         return _unchanged(transaction, note)
@@ -311,6 +288,30 @@ def _begin_ended(transaction: Transaction, event: BeginEnded, now: datetime) -> 
     if failed.open_challenges or (why.what_helps == "qr" and now < failed.expires_at):
         return _changed(failed, note)
     return _end(failed, Status.FAILED, now, why=why, notes=(note,))
+
+
+def _sent(
+    transaction: Transaction, challenge: Challenge, handle: Handle, now: datetime
+) -> Decision:
+    # The platform's limit runs from its receipt, before this moment: at our deadline its ticket
+    # has surely lapsed, so that what the deciding poll finds is final.
+    expires_at = min(
+        now + timedelta(seconds=challenge.time_limit), transaction.created_at + MAX_LIFETIME
+    )
+    note = Note(action="challenge.sent", data={"challenge": challenge.id})
+    if transaction.status.terminal:
+        # Kept to be watched: an approval that still comes is recorded as late. Nobody outside
+        # sees a difference, so the version stays.
+        watched = _with_challenge(transaction, challenge.id, handle=handle, expires_at=expires_at)
+        return Decision(transaction=watched, changed=True, notes=(note,))
+    sent = _with_challenge(
+        transaction,
+        challenge.id,
+        handle=handle,
+        status=ChallengeStatus.SENT,
+        expires_at=expires_at,
+    )
+    return _changed(evolve(sent, expires_at=max(c.expires_at for c in sent.challenges)), note)
 
 
 def _answered(transaction: Transaction, event: Answered, now: datetime) -> Decision:

@@ -138,13 +138,9 @@ class Poller:
         self._schedule(ticket, self._context.upstream.poll_interval)
 
     def _schedule(self, ticket: _Ticket, interval: float) -> None:
-        """One interval from now; the poll at the deadline is the deciding one, so no poll is put
-        just before it: the one that would fall less than an interval ahead of it moves there."""
-        left = self._seconds_until(ticket.expires_at)
-        delay = interval
-        if interval < left < 2 * interval:
-            delay = left
-        self._push(delay, ticket)
+        """One interval after the last answer, never closer; the first poll at or after
+        ``expires_at`` is the deciding one."""
+        self._push(interval, ticket)
 
     def _push(self, delay: float, what: _Ticket | TransactionId) -> None:
         due = self._context.clock.monotonic() + max(delay, 0.0)
@@ -227,25 +223,26 @@ class Poller:
             if ticket.ended:
                 return
             retry_after = self._context.upstream.poll_interval
+            # By when it was asked, not by when it was answered: "not finished" said before the
+            # deadline decides nothing.
+            final = self._context.clock.now() >= ticket.expires_at
             try:
                 tenant = await self._context.store.read(lambda uow: uow.tenant(ticket.tenant))
                 if tenant is None or tenant.service_provider is None:
                     return
                 answer = await self._context.upstream.poll(ticket.handle, tenant.service_provider)
                 self._observe(type(answer).__name__.lower(), lag)
-                await self._take(ticket, answer)
+                await self._take(ticket, answer, final=final)
                 if isinstance(answer, Fault) and answer.retry_after is not None:
                     retry_after = max(retry_after, answer.retry_after)
             except GatewayError as e:
                 # Storage that fails loses nothing: the ticket is asked again.
                 self._log.error("poller.failed", code=e.code)
                 retry_after = max(retry_after, _RETRY_AFTER_FAILURE)
-            if not ticket.ended and self._tickets.get(ticket.challenge_id) is ticket:
+            if self._tickets.get(ticket.challenge_id) is ticket:
                 self._schedule(ticket, retry_after)
 
-    async def _take(self, ticket: _Ticket, answer: Answer) -> None:
-        now = self._context.clock.now()
-        final = now >= ticket.expires_at
+    async def _take(self, ticket: _Ticket, answer: Answer, *, final: bool) -> None:
         watch = self._watches.get(ticket.transaction_id)
         if watch is not None and final and isinstance(answer, Pending | Lapsed | Fault):
             spoke = not isinstance(answer, Fault) or answer.spoke
@@ -271,7 +268,11 @@ class Poller:
 
     async def _settle(self, transaction_id: TransactionId) -> None:
         watch = self._watches.get(transaction_id)
-        if watch is None or self._context.clock.now() < watch.settle_at:
+        if watch is None:
+            return
+        left = self._seconds_until(watch.settle_at)
+        if left > 0:
+            self._push(left, transaction_id)
             return
         try:
             self.watch(

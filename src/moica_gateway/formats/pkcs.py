@@ -1,0 +1,56 @@
+"""``pkcs1``: the bare RSASSA-PKCS1-v1_5 signature with SHA-256 over the document's own bytes.
+
+The platform takes at most 1024 characters of base64, so the document has at most 768 bytes. There
+is no room for the hint in it: it stands in the evidence only (security rule 9).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from moica_gateway.domain.models import Artifact, Document, Prepared, SignContext
+from moica_gateway.domain.values import Tbs
+from moica_gateway.errors import error
+from moica_gateway.formats.blind import refuse_blind
+
+__all__ = ["MAX_MESSAGE", "Pkcs1Format"]
+
+MAX_MESSAGE: Final = 768
+"""Bytes: 1024 characters of base64."""
+
+
+class Pkcs1Format:
+    """See the module."""
+
+    name = "pkcs1"
+    levels: tuple[str, ...] = ()
+    needs_content = True
+
+    def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
+        """The content as it is."""
+        if content is None or not content:
+            raise error(
+                "request_invalid",
+                "`content_base64`: expected the document's own bytes, `pkcs1` covers them and not "
+                "a digest; came none; the integrator sends them, or takes `cades`",
+                member="document.content_base64",
+            )
+        if len(content) > MAX_MESSAGE:
+            raise error(
+                "document_too_large",
+                f"expected at most {MAX_MESSAGE} bytes for `pkcs1`, came {len(content)}; the "
+                "integrator takes `cades`, which signs a document of any size",
+            )
+        if hashlib.sha256(content).hexdigest() != document.sha256:
+            raise error("document_digest_mismatch", "expected the content whose SHA-256 was given")
+        if not context.statement:
+            refuse_blind(content)
+        return Prepared(message=Tbs(message=content), state=b"")
+
+    def finish(self, prepared: Prepared, signature: bytes, context: SignContext) -> Artifact:
+        """The signature as it is."""
+        del prepared, context
+        return Artifact(
+            data=signature, media_type="application/octet-stream", filename_extension=".sig"
+        )
