@@ -1,0 +1,1 @@
+"""How a document system plugs in: outlets (results leave), inlets (requests come in)."""

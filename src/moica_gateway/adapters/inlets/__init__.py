@@ -1,0 +1,1 @@
+"""Ways in besides the HTTP API: folders and CSC, in later versions."""

@@ -1,0 +1,1 @@
+"""Ways out: webhooks; folders in a later version."""

@@ -1,0 +1,283 @@
+"""The one composition root: every port gets its implementation here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import web
+from attrs import frozen
+from moica_gateway.web.application import WebOptions, create_web_app
+
+from moica_gateway.adapters.outlets.webhook import WebhookOutlet
+from moica_gateway.domain.values import Secret
+from moica_gateway.egress import EgressClient, allow_all_but_loopback, allow_loopback_too
+from moica_gateway.events.local import LocalEventBus
+from moica_gateway.formats import formats_by_name
+from moica_gateway.ports import Clock, Random, Store
+from moica_gateway.protocols.twfido import TwFidoUpstream
+from moica_gateway.services.bundle import Services, make_services
+from moica_gateway.services.context import Context
+from moica_gateway.services.settlement import Settlement
+from moica_gateway.settings import Settings, read_master_key, refuse_weak_key
+from moica_gateway.stores import DerivedSeals, open_store
+from moica_gateway.telemetry import Telemetry
+from moica_gateway.trust import (
+    CertificateJudge,
+    CrlStore,
+    RevocationPolicy,
+    TrustAnchors,
+    load_certificates,
+    refuse_simulator_ca,
+    require_pinned,
+)
+from moica_gateway.workers.delivery import Delivery
+from moica_gateway.workers.housekeeping import Housekeeping
+from moica_gateway.workers.poller import Poller
+
+__all__ = ["Gateway", "SystemClock", "SystemRandom", "open_gateway", "program_version", "trust_of"]
+
+
+class SystemClock:
+    """Implements `ports.Clock`."""
+
+    def now(self) -> datetime:
+        """UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """On the running loop."""
+        await asyncio.sleep(seconds)
+
+
+class SystemRandom:
+    """Implements `ports.Random` with the operating system's generator."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """Random bytes."""
+        return secrets.token_bytes(count)
+
+    def uuid4(self) -> uuid.UUID:
+        """A random UUID."""
+        return uuid.uuid4()
+
+    def below(self, limit: int) -> int:
+        """Uniform in ``0 <= n < limit``."""
+        return secrets.randbelow(limit)
+
+
+@frozen(kw_only=True)
+class Gateway:
+    """A gateway that is put together; its workers run only where `open_gateway` was told so."""
+
+    settings: Settings
+    services: Services
+    store: Store
+    app: web.Application
+    telemetry: Telemetry
+
+
+def program_version() -> str:
+    """Of the installed distribution."""
+    try:
+        return version("moica-gateway")
+    except PackageNotFoundError:
+        return "0"
+
+
+def trust_of(settings: Settings) -> TrustAnchors:
+    """Anchors and intermediates, with what the environment does not permit refused.
+
+    Raises:
+        ConfigurationError: security rule 13.
+    """
+    roots = load_certificates(Path(p) for p in settings.trust.anchors)
+    intermediates = load_certificates(Path(p) for p in settings.trust.intermediates)
+    anchors = TrustAnchors(roots, intermediates)
+    if not settings.simulator:
+        refuse_simulator_ca((*roots, *intermediates))
+    if settings.environment == "production":
+        require_pinned(roots, settings.trust.pinned_anchor_fingerprints)
+    return anchors
+
+
+@asynccontextmanager
+async def open_gateway(
+    settings: Settings,
+    *,
+    workers: bool = True,
+    clock: Clock | None = None,
+    random: Random | None = None,
+) -> AsyncIterator[Gateway]:
+    """Everything put together and, with ``workers``, running.
+
+    Raises:
+        ConfigurationError: when the set-up is wrong; nothing runs then.
+    """
+    clock = clock or SystemClock()
+    random = random or SystemRandom()
+    telemetry = Telemetry()
+    master_key = read_master_key(settings.master_key_path)
+    anchors = trust_of(settings)
+    allow = allow_loopback_too if settings.simulator else allow_all_but_loopback
+    proxy = settings.upstream.proxy or None
+    # Two, so that a slow receiver cannot use up the platform's connections.
+    to_platform = EgressClient(allow=allow, proxy=proxy)
+    to_others = EgressClient(allow=allow, proxy=proxy)
+    store = open_store(settings.database_url, master_key=master_key, clock=clock, random=random)
+    try:
+        async with store:
+            gateway, running = _compose(
+                _Parts(
+                    settings=settings,
+                    store=store,
+                    master_key=master_key,
+                    anchors=anchors,
+                    to_platform=to_platform,
+                    to_others=to_others,
+                    clock=clock,
+                    random=random,
+                    telemetry=telemetry,
+                )
+            )
+            await _check_keys(gateway)
+            for name in settings.relaxations():
+                structlog.get_logger("moica_gateway").warning("startup.relaxed", name=name)
+            tasks: list[asyncio.Task[None]] = []
+            if workers:
+                await running.poller.recover()
+                tasks = [
+                    _worker("poller", running.poller.run()),
+                    _worker("delivery", running.delivery.run()),
+                    _worker("housekeeping", running.housekeeping.run()),
+                ]
+            try:
+                yield gateway
+            finally:
+                await gateway.services.challenges.close()
+                for task in tasks:
+                    task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        await to_platform.close()
+        await to_others.close()
+
+
+@frozen(kw_only=True)
+class _Workers:
+    poller: Poller
+    delivery: Delivery
+    housekeeping: Housekeeping
+
+
+@frozen(kw_only=True)
+class _Parts:
+    settings: Settings
+    store: Store
+    master_key: Secret
+    anchors: TrustAnchors
+    to_platform: EgressClient
+    to_others: EgressClient
+    clock: Clock
+    random: Random
+    telemetry: Telemetry
+
+
+def _compose(parts: _Parts) -> tuple[Gateway, _Workers]:
+    settings, store, telemetry = parts.settings, parts.store, parts.telemetry
+    clock, random = parts.clock, parts.random
+    delivery = Delivery(
+        store=store,
+        outlet=WebhookOutlet(parts.to_others, clock),
+        clock=clock,
+        random=random,
+        observe=telemetry.observe_delivery,
+    )
+    context = Context(
+        store=store,
+        clock=clock,
+        random=random,
+        seals=DerivedSeals(parts.master_key),
+        upstream=TwFidoUpstream(
+            settings.base_url,
+            parts.to_platform,
+            clock,
+            random,
+            settings.upstream.poll_interval,
+            telemetry.alarm,
+            timeout=settings.upstream.timeout,
+        ),
+        judge=CertificateJudge(
+            anchors=parts.anchors,
+            revocation=CrlStore(
+                parts.to_others,
+                clock,
+                hosts=settings.crl_hosts,
+                grace=timedelta(seconds=settings.trust.crl_grace),
+            ),
+            policy=RevocationPolicy(settings.trust.revocation),
+        ),
+        formats=formats_by_name(),
+        bus=LocalEventBus(clock),
+        environment=settings.environment,
+        outbox_written=delivery.wake,
+        alarm=telemetry.alarm,
+    )
+    settlement = Settlement(context)
+    poller = Poller(context, settlement, observe=telemetry.observe_poll)
+    services = make_services(context, settlement, poller.watch)
+    app = create_web_app(
+        services,
+        options=WebOptions(
+            version=program_version(),
+            readiness=store.ready,
+            metrics=telemetry.render,
+            max_body=settings.max_body,
+            request_id=lambda: random.token_bytes(16).hex()[:24],
+            monotonic=clock.monotonic,
+            observe=telemetry.observe_http,
+        ),
+    )
+    gateway = Gateway(
+        settings=settings, services=services, store=store, app=app, telemetry=telemetry
+    )
+    workers = _Workers(
+        poller=poller,
+        delivery=delivery,
+        housekeeping=Housekeeping(store=store, clock=clock),
+    )
+    return gateway, workers
+
+
+async def _check_keys(gateway: Gateway) -> None:
+    for tenant in await gateway.services.tenants.list_tenants():
+        provider = tenant.service_provider
+        for key in provider.keys if provider else ():
+            refuse_weak_key(key.key, gateway.settings.environment)
+
+
+def _worker(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A worker that dies of a defect is a defect that must be seen at once."""
+    log = structlog.get_logger("moica_gateway.worker")
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("worker.died", name=name, exc_info=task.exception())
+
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(ended)
+    return task

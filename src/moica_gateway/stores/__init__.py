@@ -1,0 +1,9 @@
+"""Durable state: tables, unit of work, migrations, vault, seals. The embedded engine is SQLite."""
+
+from __future__ import annotations
+
+from moica_gateway.stores.schema import migrate, schema_version
+from moica_gateway.stores.seals import DerivedSeals
+from moica_gateway.stores.store import SqlStore, open_store
+
+__all__ = ["DerivedSeals", "SqlStore", "migrate", "open_store", "schema_version"]

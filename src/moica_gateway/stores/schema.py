@@ -1,0 +1,96 @@
+"""Which version of the tables a database has, and bringing it to this program's (Alembic).
+
+A database newer than the program is refused: an older program would not know what its columns
+mean. There is no way down: whoever goes back restores the backup that was made before.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from moica_gateway.errors import GatewayError, error
+from moica_gateway.stores.sqlite import begin_immediate, database_file, writing_engine
+
+__all__ = ["check_schema", "migrate", "schema_version"]
+
+schema_version: Final = "0001"
+"""The revision that this program works with."""
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+def migrate(url: str) -> None:
+    """Make the tables, or bring them to `schema_version`. Blocks; all in one transaction.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid`` for a URL of another engine or a database
+            newer than this program, ``storage_unavailable`` when the database does not work.
+    """
+    engine = writing_engine(database_file(url))
+    try:
+        with begin_immediate(engine) as connection:
+            if _stored_version(connection) != schema_version:
+                _upgrade(connection)
+    finally:
+        engine.dispose()
+
+
+def check_schema(engine: Engine) -> None:
+    """Refuses any version but ours. Raises ``ConfigurationError``."""
+    with begin_immediate(engine) as connection:
+        stored = _stored_version(connection)
+        if stored is None or stored in _known_versions() - {schema_version}:
+            raise error(
+                "configuration_invalid",
+                f"expected a database of version {schema_version}, came {stored or 'an empty one'};"
+                " the operator migrates it and starts again",
+            )
+        if stored != schema_version:
+            raise _newer(stored)
+
+
+def _stored_version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    stored: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar()
+    return stored
+
+
+def _known_versions() -> set[str]:
+    files = (_MIGRATIONS / "versions").glob("[0-9]*.py")
+    return {file.name.partition("_")[0] for file in files}
+
+
+def _upgrade(connection: Connection) -> None:
+    stored = _stored_version(connection)
+    if stored is not None and stored not in _known_versions():
+        raise _newer(stored)
+    # Not at the top: a start with a migrated database has no need of Alembic and its half second.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    try:
+        command.upgrade(config, "head")
+    except CommandError:
+        raise error(
+            "configuration_invalid",
+            f"expected a database that can be brought to version {schema_version}, "
+            f"came version {stored or 'none'}; the operator restores a backup",
+        ) from None
+
+
+def _newer(stored: str) -> GatewayError:
+    return error(
+        "configuration_invalid",
+        f"expected a database of version {schema_version} or older, came {stored}, which a newer "
+        "program wrote; the operator installs that program again, or restores the backup that was "
+        "made before",
+    )

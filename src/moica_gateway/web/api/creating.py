@@ -1,0 +1,142 @@
+"""``POST /v1/registrations`` and ``/v1/signatures``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from aiohttp import web
+
+from moica_gateway.domain.models import Channel, OnBehalfOf
+from moica_gateway.domain.values import IdNumber
+from moica_gateway.errors import error
+from moica_gateway.services.commands import (
+    Caller,
+    Created,
+    IdempotencyUse,
+    NewDocument,
+    NewRegistration,
+    NewSignature,
+)
+from moica_gateway.web.api.reading import caller, idempotency_use, json_body, query
+from moica_gateway.web.api.views import transaction_view
+from moica_gateway.web.keys import IN_FLIGHT, SERVICES
+from moica_gateway.wire import RegistrationRequest, SignatureRequest
+
+__all__ = ["register", "sign"]
+
+_WAIT_FOR_FIRST: Final = 10.0
+_RETRY_AFTER: Final = 2
+
+
+async def register(request: web.Request) -> web.Response:
+    """Ring the phone of an ID number."""
+    who = await caller(request, None)
+    query(request)
+    value, raw = await json_body(request)
+    asked = RegistrationRequest.parse(value)
+    new = NewRegistration(
+        user_id=asked.user_id,
+        id_number=IdNumber.parse(asked.id_number),
+        user_name=asked.user_name,
+        channel=Channel(asked.channel),
+        device_name=asked.device_name,
+        time_limit=asked.time_limit,
+        enable=asked.enable,
+        supersede=asked.supersede,
+        metadata=asked.metadata,
+    )
+    registration = request.app[SERVICES].registration
+    return await _create(request, who, raw, lambda use: registration.create(who, new, use))
+
+
+async def sign(request: web.Request) -> web.Response:
+    """Ring the phone of a user's enabled credential."""
+    who = await caller(request, None)
+    query(request)
+    value, raw = await json_body(request)
+    asked = SignatureRequest.parse(value)
+    document = asked.document
+    new = NewSignature(
+        user_id=asked.user_id,
+        documents=(
+            NewDocument(
+                number=document.number,
+                sha256=document.sha256,
+                content=document.content,
+                id=document.id,
+                version=document.version,
+                title=document.title,
+                media_type=document.media_type,
+            ),
+        ),
+        format=asked.format,
+        level=asked.level,
+        channel=Channel(asked.channel),
+        device_name=asked.device_name,
+        time_limit=asked.time_limit,
+        on_behalf_of=OnBehalfOf(
+            user_id=asked.on_behalf_of.user_id, reason=asked.on_behalf_of.reason
+        )
+        if asked.on_behalf_of
+        else None,
+        supersede=asked.supersede,
+        metadata=asked.metadata,
+    )
+    signing = request.app[SERVICES].signing
+    return await _create(request, who, raw, lambda use: signing.create(who, new, use))
+
+
+async def _create(
+    request: web.Request,
+    who: Caller,
+    raw: bytes,
+    make: Callable[[IdempotencyUse | None], Coroutine[Any, Any, Created]],
+) -> web.Response:
+    use = idempotency_use(request, raw)
+    made = await _once(request, who, use, make(use))
+    view = await transaction_view(request.app[SERVICES], who, made.transaction, token=True)
+    headers = {"Location": f"/v1/transactions/{made.transaction.id}"}
+    if made.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return web.json_response(view.to_json(), status=201, headers=headers)
+
+
+async def _once(
+    request: web.Request,
+    who: Caller,
+    use: IdempotencyUse | None,
+    work: Coroutine[Any, Any, Created],
+) -> Created:
+    """While the first with that key runs, the second waits; a caller that leaves stops nothing."""
+    if use is None:
+        return await _shielded(work)
+    running = request.app[IN_FLIGHT]
+    slot = (who.tenant, use.method, use.path, use.key)
+    first = running.get(slot)
+    if first is not None:
+        done, _ = await asyncio.wait({first}, timeout=_WAIT_FOR_FIRST)
+        if not done:
+            work.close()
+            raise error(
+                "idempotency_running",
+                "the first request with this Idempotency-Key is still running; ask again",
+                retry_after=_RETRY_AFTER,
+            )
+        return await _shielded(work)
+    mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    running[slot] = mine
+
+    async def and_free() -> Created:
+        try:
+            return await work
+        finally:
+            running.pop(slot, None)
+            mine.set_result(None)
+
+    return await _shielded(and_free())
+
+
+async def _shielded(work: Coroutine[Any, Any, Created] | Awaitable[Created]) -> Created:
+    return await asyncio.shield(asyncio.ensure_future(work))

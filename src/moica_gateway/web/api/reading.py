@@ -1,0 +1,146 @@
+"""Reading a request: who calls, the body, the query. Strict."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from aiohttp import web
+
+from moica_gateway.domain.models import Scope
+from moica_gateway.errors import GatewayError, error
+from moica_gateway.services.commands import Caller, IdempotencyUse
+from moica_gateway.web.keys import CALLER, SERVICES
+from moica_gateway.wire import parse_time
+
+__all__ = ["caller", "idempotency_use", "json_body", "query", "query_time", "query_whole"]
+
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_MAX_DEPTH: Final = 20
+
+
+async def caller(request: web.Request, scope: Scope | None, *, browser: bool = False) -> Caller:
+    """Who calls.
+
+    Args:
+        request: With ``Authorization: Bearer``.
+        scope: What a key needs; None where the service says so itself.
+        browser: Whether a browser token will do.
+
+    Raises:
+        RequestError: ``unauthenticated`` or ``forbidden``.
+    """
+    kind, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    found = await request.app[SERVICES].tenants.authenticate(
+        bearer.strip() if kind.lower() == "bearer" else ""
+    )
+    request[CALLER] = found
+    if found.browser:
+        if not browser:
+            raise error(
+                "forbidden", "expected an API key, a browser token may only look and ask by QR"
+            )
+    elif scope is not None:
+        found.need(scope)
+    return found
+
+
+async def json_body(request: web.Request) -> tuple[Any, bytes]:
+    """The parsed body and its bytes.
+
+    Raises:
+        RequestError: ``unsupported_media_type``, ``request_too_large``, ``request_malformed``.
+    """
+    if request.content_type != "application/json":
+        raise error("unsupported_media_type", "expected Content-Type: application/json")
+    raw = await request.read()
+    try:
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_no_doubles, parse_constant=_no_constant
+        )
+        _check_depth(value, 0)
+    except (ValueError, RecursionError) as e:
+        raise error(
+            "request_malformed",
+            "expected JSON in UTF-8 without doubled names, NaN, or deep nesting; the integrator "
+            "corrects the body",
+        ) from e
+    return value, raw
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("doubled name")
+    return made
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise ValueError("too deep")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        _check_depth(item, depth + 1)
+
+
+def idempotency_use(request: web.Request, raw: bytes) -> IdempotencyUse | None:
+    """From ``Idempotency-Key``. Raises ``RequestError`` for a malformed one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise error(
+            "request_invalid",
+            "`Idempotency-Key`: expected 1 to 255 visible ASCII characters",
+            member="Idempotency-Key",
+        )
+    return IdempotencyUse(
+        method=request.method,
+        path=request.path,
+        key=key,
+        body_mac=request.app[SERVICES].tenants.body_mac(raw),
+    )
+
+
+def _bad(name: str, expected: str) -> GatewayError:
+    return error(
+        "request_invalid", f"query `{name}`: expected {expected}; came another", member=name
+    )
+
+
+def query(request: web.Request, *allowed: str) -> Mapping[str, str]:
+    """The query's members. Raises ``RequestError`` for an unknown or doubled one."""
+    for name in request.query:
+        if name not in allowed:
+            raise _bad(name[:60], f"one of {', '.join(allowed)}" if allowed else "no query")
+        if len(request.query.getall(name)) > 1:
+            raise _bad(name, "to be given once")
+    return request.query
+
+
+def query_whole(values: Mapping[str, str], name: str, low: int, high: int, default: int) -> int:
+    """A whole number within limits."""
+    text = values.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and low <= int(text) <= high):
+        raise _bad(name, f"a whole number from {low} to {high}")
+    return int(text)
+
+
+def query_time(values: Mapping[str, str], name: str) -> datetime | None:
+    """RFC 3339 with a zone."""
+    text = values.get(name)
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as e:
+        raise _bad(name, "a time by RFC 3339 with a zone") from e

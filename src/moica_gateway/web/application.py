@@ -1,0 +1,105 @@
+"""The application: routes and middleware."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+
+from aiohttp import web
+
+from moica_gateway.errors import error
+from moica_gateway.services.bundle import Services
+from moica_gateway.web.api import creating, credentials, transactions
+from moica_gateway.web.api.openapi import openapi_document
+from moica_gateway.web.keys import IN_FLIGHT, OPTIONS, SERVICES, WebOptions
+from moica_gateway.web.middleware import answer_problems, observe_requests
+
+__all__ = ["WebOptions", "create_web_app"]
+
+
+def create_web_app(services: Services, *, options: WebOptions) -> web.Application:
+    """Everything that listens.
+
+    Raises:
+        ConfigurationError: when the widget's file is missing from the installation.
+    """
+    app = web.Application(
+        client_max_size=options.max_body, middlewares=[observe_requests, answer_problems]
+    )
+    app[SERVICES] = services
+    app[OPTIONS] = options
+    app[IN_FLIGHT] = {}
+    app.router.add_routes(
+        [
+            web.post("/v1/registrations", creating.register),
+            web.post("/v1/signatures", creating.sign),
+            web.get("/v1/transactions", transactions.list_),
+            web.post("/v1/transactions/cancel", transactions.cancel_document),
+            web.get("/v1/transactions/{id}", transactions.get),
+            web.get("/v1/transactions/{id}/events", transactions.events),
+            web.post("/v1/transactions/{id}/challenges", transactions.add_challenge),
+            web.get("/v1/transactions/{id}/qr.svg", transactions.qr),
+            web.post("/v1/transactions/{id}/cancel", transactions.cancel),
+            web.post("/v1/transactions/{id}/browser-tokens", transactions.browser_token),
+            web.get("/v1/transactions/{id}/artifact", transactions.artifact),
+            web.get("/v1/credentials", credentials.list_),
+            web.post("/v1/credentials/{id}/enable", credentials.enable),
+            web.post("/v1/credentials/{id}/disable", credentials.disable),
+            web.delete("/v1/credentials/{id}", credentials.delete),
+            web.delete("/v1/users/{id}", credentials.delete_user),
+            web.get("/v1/events", credentials.feed),
+            web.get("/healthz", _health),
+            web.get("/readyz", _ready),
+            web.get("/version", _version),
+            web.get("/metrics", _metrics),
+            web.get("/openapi.json", _openapi),
+        ]
+    )
+    _add_widget(app)
+    return app
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    if not await request.app[OPTIONS].readiness():
+        raise error("storage_unavailable", "the database does not take a write right now")
+    return web.json_response({"status": "ready"})
+
+
+async def _version(request: web.Request) -> web.Response:
+    return web.json_response({"version": request.app[OPTIONS].version, "api": "v1"})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    metrics = request.app[OPTIONS].metrics
+    if metrics is None:
+        raise error("not_found", "metrics are not served here")
+    body, content_type = metrics()
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+async def _openapi(request: web.Request) -> web.Response:
+    return web.json_response(openapi_document(request.app[OPTIONS].version))
+
+
+def _add_widget(app: web.Application) -> None:
+    try:
+        body = resources.files("moica_gateway.web.widget").joinpath("v1.js").read_bytes()
+    except OSError as e:
+        raise error(
+            "configuration_invalid", "the installation lacks the widget (v1.js); install again"
+        ) from e
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+    async def widget(request: web.Request) -> web.Response:
+        headers = {"ETag": tag, "Cache-Control": "public, max-age=300"}
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers=headers)
+        return web.Response(
+            body=body, content_type="text/javascript", charset="utf-8", headers=headers
+        )
+
+    app.router.add_get("/widget/v1.js", widget)

@@ -1,0 +1,41 @@
+"""What the application carries, typed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from attrs import frozen
+
+from moica_gateway.services.bundle import Services
+from moica_gateway.services.commands import Caller
+
+__all__ = ["CALLER", "IN_FLIGHT", "OPTIONS", "REQUEST_ID", "SERVICES", "WebOptions"]
+
+
+@frozen(kw_only=True)
+class WebOptions:
+    """What the composition root hands in.
+
+    ``max_body``: bytes. ``request_id``: a fresh one. ``monotonic``: seconds.
+    ``observe(method, route, status, seconds)`` feeds the metrics.
+    """
+
+    version: str
+    readiness: Callable[[], Awaitable[bool]]
+    request_id: Callable[[], str]
+    monotonic: Callable[[], float]
+    metrics: Callable[[], tuple[bytes, str]] | None = None
+    max_body: int = 16 * 1_048_576
+    observe: Callable[[str, str, int, float], None] = lambda _m, _r, _s, _t: None
+    heartbeat: float = 15.0
+
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
+OPTIONS: web.AppKey[WebOptions] = web.AppKey("options", WebOptions)
+IN_FLIGHT: web.AppKey[dict[tuple[str, str, str, str], asyncio.Future[None]]] = web.AppKey(
+    "in_flight", dict
+)
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)

@@ -1,0 +1,1 @@
+"""The browser widget: one file without framework, build step or foreign host."""
