@@ -17,7 +17,7 @@ from cattrs import Converter
 from moica_gateway.domain.values import Secret
 from moica_gateway.stores.column_types import NOT_STORABLE, in_utc
 
-__all__ = ["as_json", "from_bytes", "from_json", "to_bytes"]
+__all__ = ["as_json", "from_bytes", "from_json", "json_text", "to_bytes"]
 
 T = TypeVar("T")
 
@@ -49,6 +49,12 @@ def as_json(part: object) -> Any:
 def from_json(form: type[T], value: Any) -> T:
     """The reverse. Raises ``ValueError``, ``TypeError`` or ``KeyError``."""
     return _CONVERTER.structure(value, form)
+
+
+def json_text(value: Any) -> str:
+    """JSON types as text, for JSON columns. Raises ``ValueError``, also for NaN, or ``TypeError``:
+    PostgreSQL would not take it either."""
+    return _ENCODER.encode(value)
 
 
 def to_bytes(part: object) -> bytes:

@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from moica_gateway.errors import GatewayError, error
+from moica_gateway.stores.codec import json_text
 from moica_gateway.stores.runner import Prepared, Runner, name_of, unavailable
 
 __all__ = [
@@ -64,9 +65,10 @@ def database_file(url: str) -> Path:
         raise _wrong_url("something that is no URL") from None
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise _wrong_url(f"the scheme {parsed.drivername!r}")
-    if not parsed.database or parsed.database == ":memory:" or parsed.query:
+    path = parsed.database
+    if not path or path == ":memory:" or "\0" in path or parsed.query:
         raise _wrong_url("a URL without a plain path")
-    return Path(parsed.database)
+    return Path(path)
 
 
 def writing_engine(file: Path) -> Engine:
@@ -208,6 +210,7 @@ def _engine(file: Path, begin: str, pragmas: tuple[str, ...], **pool: Any) -> En
         URL.create("sqlite+pysqlite", database=str(file)),
         # None: the driver begins nothing by itself, so that BEGIN says what we mean.
         connect_args={"isolation_level": None, "check_same_thread": False},
+        json_serializer=json_text,
         hide_parameters=True,  # an exception's text must not quote personal data
         **pool,
     )

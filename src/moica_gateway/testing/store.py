@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.ports import Clock, Seals, UnitOfWork
+from moica_gateway.testing.memory_state import MemoryState
 from moica_gateway.testing.seals import FixedSeals
-from moica_gateway.testing.unit_of_work import MemoryState, MemoryUnitOfWork
+from moica_gateway.testing.unit_of_work import MemoryUnitOfWork
 
 __all__ = ["MemoryStore"]
 

@@ -1,0 +1,61 @@
+"""moica-gateway: sign official documents with Taiwan's mobile citizen certificate.
+
+The names here are the SDK. They are loaded at first use, so that importing the package costs
+nothing and needs nothing of the server.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from moica_gateway.blocking import BlockingGatewayClient
+    from moica_gateway.client import Artifact, GatewayClient
+    from moica_gateway.errors import GatewayError, Problem
+    from moica_gateway.outcomes import Expectation, Outcome
+    from moica_gateway.webhooks import WebhookEvent, WebhookReceiver
+    from moica_gateway.wire import CredentialView, DocumentRequest, OnBehalfOf, TransactionView
+
+__all__ = [
+    "Artifact",
+    "BlockingGatewayClient",
+    "CredentialView",
+    "DocumentRequest",
+    "Expectation",
+    "GatewayClient",
+    "GatewayError",
+    "OnBehalfOf",
+    "Outcome",
+    "Problem",
+    "TransactionView",
+    "WebhookEvent",
+    "WebhookReceiver",
+]
+
+_HOMES = {
+    "Artifact": "client",
+    "BlockingGatewayClient": "blocking",
+    "CredentialView": "wire",
+    "DocumentRequest": "wire",
+    "Expectation": "outcomes",
+    "GatewayClient": "client",
+    "GatewayError": "errors",
+    "OnBehalfOf": "wire",
+    "Outcome": "outcomes",
+    "Problem": "errors",
+    "TransactionView": "wire",
+    "WebhookEvent": "webhooks",
+    "WebhookReceiver": "webhooks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

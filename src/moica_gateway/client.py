@@ -1,0 +1,429 @@
+"""The asynchronous client of the HTTP API v1.
+
+Every call that makes something carries an ``Idempotency-Key`` (made here, or given), so a broken
+line or a busy gateway is tried again without ringing a phone twice. Nothing foreign escapes:
+whatever goes wrong is a `GatewayError`. aiohttp is imported at the first call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote, urlsplit
+
+from attrs import field, frozen
+
+from moica_gateway.errors import GatewayError, Problem, error, error_of
+from moica_gateway.wire import (
+    ChallengeRequest,
+    CredentialView,
+    DocumentRequest,
+    EventView,
+    OnBehalfOf,
+    PageView,
+    RegistrationRequest,
+    SignatureRequest,
+    TransactionView,
+)
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["Artifact", "GatewayClient"]
+
+_ATTEMPTS: Final = 4
+_FIRST_RETRY: Final = 0.25
+_LONGEST_WAIT: Final = 30.0
+_MAX_BODY: Final = 64 * 1_048_576
+_TRY_AGAIN: Final = frozenset({502, 503, 504})
+
+
+@frozen(kw_only=True)
+class Artifact:
+    """The signed thing: a detached CMS (``application/pkcs7-signature``) or a bare signature."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+
+
+@frozen(kw_only=True)
+class _Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class GatewayClient:
+    """``async with GatewayClient("https://gateway.example", "mgk_live_…") as client:``.
+
+    Args:
+        base_url: Of the gateway.
+        api_key: ``mgk_live_…`` or ``mgk_test_…``.
+        session: An aiohttp session of the caller's; it is never closed here.
+        ca_file: PEM of a private authority, besides the system's.
+        timeout: Seconds for one exchange; waits add theirs.
+        sleep: For tests.
+
+    Raises:
+        ConfigurationError: for an address that is no http(s) URL, or an empty key.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        ca_file: str | None = None,
+        timeout: float = 20.0,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
+            raise error("configuration_invalid", "`base_url`: expected an http(s) address")
+        if not api_key or not api_key.isascii() or any(c.isspace() for c in api_key):
+            raise error("configuration_invalid", "`api_key`: expected `mgk_live_…` or `mgk_test_…`")
+        self._base = base_url.rstrip("/")
+        self._key = api_key
+        self._session = session
+        self._owned: aiohttp.ClientSession | None = None
+        self._ca_file = ca_file
+        self._timeout = timeout
+        self._sleep = sleep
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the session that was made here."""
+        if self._owned is not None:
+            await self._owned.close()
+            self._owned = None
+
+    # -- making ------------------------------------------------------------------------------
+
+    async def register(
+        self,
+        *,
+        user_id: str,
+        id_number: str,
+        user_name: str | None = None,
+        channel: str = "push",
+        device_name: str | None = None,
+        time_limit: int | None = None,
+        enable: bool = True,
+        supersede: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> TransactionView:
+        """Begin a registration: the phone rings. Go on with `wait`."""
+        request = RegistrationRequest(
+            user_id=user_id,
+            id_number=id_number,
+            user_name=user_name,
+            channel=channel,
+            device_name=device_name,
+            time_limit=time_limit,
+            enable=enable,
+            supersede=supersede,
+            metadata=metadata or {},
+        )
+        return await self._make("/v1/registrations", request.to_json(), idempotency_key)
+
+    async def sign(
+        self,
+        *,
+        user_id: str,
+        document: DocumentRequest,
+        format: str | None = None,
+        level: str | None = None,
+        channel: str = "push",
+        device_name: str | None = None,
+        time_limit: int | None = None,
+        on_behalf_of: OnBehalfOf | None = None,
+        supersede: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> TransactionView:
+        """Begin a signature: the phone rings. Go on with `wait`."""
+        request = SignatureRequest(
+            user_id=user_id,
+            document=document,
+            format=format,
+            level=level,
+            channel=channel,
+            device_name=device_name,
+            time_limit=time_limit,
+            on_behalf_of=on_behalf_of,
+            supersede=supersede,
+            metadata=metadata or {},
+        )
+        return await self._make("/v1/signatures", request.to_json(), idempotency_key)
+
+    async def _make(self, path: str, body: Mapping[str, Any], key: str | None) -> TransactionView:
+        reply = await self._call(
+            "POST", path, body=body, headers={"Idempotency-Key": key or str(uuid.uuid4())}
+        )
+        return TransactionView.from_json(_json(reply))
+
+    # -- looking -----------------------------------------------------------------------------
+
+    async def transaction(self, transaction_id: str) -> TransactionView:
+        """As it is now."""
+        return TransactionView.from_json(
+            _json(await self._call("GET", _transaction(transaction_id)))
+        )
+
+    async def wait(
+        self, transaction_id: str, *, since: int | None = None, seconds: float = 660.0
+    ) -> TransactionView:
+        """Until it has ended, or its version is higher than ``since``, or the seconds are over."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while True:
+            left = max(0, min(int(_LONGEST_WAIT), int(end - loop.time())))
+            query = f"?wait={left}" + (f"&since={since}" if since is not None else "")
+            path = _transaction(transaction_id) + query
+            view = TransactionView.from_json(_json(await self._call("GET", path, wait=left)))
+            higher = since is not None and view.version > since
+            if view.terminal or higher or end - loop.time() < 1:
+                return view
+
+    async def transactions(
+        self,
+        *,
+        user_id: str | None = None,
+        document_number: str | None = None,
+        status: str | None = None,
+        kind: str | None = None,
+    ) -> AsyncIterator[TransactionView]:
+        """All that fit, newest first, page by page."""
+        wanted = {
+            "user_id": user_id,
+            "document_number": document_number,
+            "status": status,
+            "kind": kind,
+        }
+        cursor: str | None = None
+        while True:
+            query = _query({**wanted, "cursor": cursor})
+            page = PageView.from_json(_json(await self._call("GET", f"/v1/transactions{query}")))
+            for item in page.items:
+                yield TransactionView.from_json(item)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def artifact(self, transaction_id: str, document_id: str | None = None) -> Artifact:
+        """The signed thing of a completed transaction."""
+        query = _query({"document": document_id})
+        reply = await self._call("GET", f"{_transaction(transaction_id)}/artifact{query}")
+        return Artifact(
+            data=reply.body, media_type=reply.headers.get("Content-Type", "").partition(";")[0]
+        )
+
+    async def events(self, after: str = "", limit: int = 50) -> tuple[list[EventView], str]:
+        """The feed: events after a cursor, and the cursor to go on from."""
+        query = _query({"after": after or None, "limit": str(limit)})
+        page = PageView.from_json(_json(await self._call("GET", f"/v1/events{query}")))
+        return [EventView.from_json(item) for item in page.items], page.next_cursor or after
+
+    # -- changing ----------------------------------------------------------------------------
+
+    async def add_challenge(
+        self, transaction_id: str, channel: str, return_url: str | None = None
+    ) -> TransactionView:
+        """A further way to reach the phone: ``qr``, ``push``, ``app_link``."""
+        request = ChallengeRequest(channel=channel, return_url=return_url)
+        reply = await self._call(
+            "POST",
+            f"{_transaction(transaction_id)}/challenges",
+            body=request.to_json(),
+            again=False,
+        )
+        return TransactionView.from_json(_json(reply))
+
+    async def cancel(self, transaction_id: str) -> TransactionView:
+        """Take it back; what has ended already comes back as it ended."""
+        reply = await self._call("POST", f"{_transaction(transaction_id)}/cancel")
+        return TransactionView.from_json(_json(reply))
+
+    async def cancel_document(self, document_number: str) -> list[TransactionView]:
+        """Recall: every pending transaction over that document."""
+        reply = await self._call(
+            "POST", "/v1/transactions/cancel", body={"document_number": document_number}
+        )
+        page = PageView.from_json(_json(reply))
+        return [TransactionView.from_json(item) for item in page.items]
+
+    async def browser_token(self, transaction_id: str) -> str:
+        """``btk_…`` for the widget."""
+        reply = await self._call("POST", f"{_transaction(transaction_id)}/browser-tokens")
+        return str(_json(reply).get("browser_token", ""))
+
+    async def credentials(self, user_id: str) -> list[CredentialView]:
+        """A user's, oldest first."""
+        reply = await self._call("GET", f"/v1/credentials{_query({'user_id': user_id})}")
+        return [CredentialView.from_json(item) for item in PageView.from_json(_json(reply)).items]
+
+    async def enable_credential(self, credential_id: str) -> CredentialView:
+        """Enable one; the user's others are disabled."""
+        return await self._credential(credential_id, "enable")
+
+    async def disable_credential(self, credential_id: str) -> CredentialView:
+        """It signs no more."""
+        return await self._credential(credential_id, "disable")
+
+    async def delete_credential(self, credential_id: str) -> None:
+        """Forget it."""
+        await self._call("DELETE", f"/v1/credentials/{quote(credential_id, safe='')}")
+
+    async def delete_user(self, user_id: str) -> None:
+        """Leaving (離職) and erasure."""
+        await self._call("DELETE", f"/v1/users/{quote(user_id, safe='')}")
+
+    async def _credential(self, credential_id: str, verb: str) -> CredentialView:
+        path = f"/v1/credentials/{quote(credential_id, safe='')}/{verb}"
+        return CredentialView.from_json(_json(await self._call("POST", path)))
+
+    # -- the line ------------------------------------------------------------------------------
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        wait: float = 0.0,
+        again: bool = True,
+    ) -> _Reply:
+        attempt = 0
+        while True:
+            attempt += 1
+            failure: GatewayError
+            delay = _FIRST_RETRY * 2.0**attempt * random.random()  # noqa: S311 - jitter
+            try:
+                reply = await self._exchange(method, path, body, headers or {}, wait)
+            except GatewayError as e:
+                failure = e
+            else:
+                if reply.status < 400:
+                    return reply
+                failure = _failure(reply)
+                if reply.status not in _TRY_AGAIN and failure.code != "idempotency_running":
+                    raise failure
+                delay = max(delay, _retry_after(reply))
+            if not again or attempt >= _ATTEMPTS or delay > _LONGEST_WAIT:
+                raise failure
+            await self._sleep(delay)
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        wait: float,
+    ) -> _Reply:
+        import aiohttp
+
+        session = self._open(aiohttp)
+        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        sent = {"Authorization": f"Bearer {self._key}", "Accept": "application/json", **headers}
+        if data is not None:
+            sent["Content-Type"] = "application/json"
+        try:
+            async with session.request(
+                method,
+                self._base + path,
+                data=data,
+                headers=sent,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self._timeout + wait),
+                ssl=await self._tls(),
+            ) as response:
+                raw = await response.content.read(_MAX_BODY + 1)
+                while not response.content.at_eof() and len(raw) <= _MAX_BODY:
+                    raw += await response.content.read(_MAX_BODY + 1 - len(raw))
+                if len(raw) > _MAX_BODY:
+                    raise error("upstream_malformed", "expected an answer of at most 64 MiB")
+                return _Reply(status=response.status, headers=response.headers.copy(), body=raw)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as e:
+            raise error(
+                "upstream_unreachable",
+                f"expected an answer from the gateway at {self._base}, none came "
+                f"({type(e).__name__}); the operator checks that it runs and can be reached",
+            ) from e
+
+    def _open(self, library: Any) -> aiohttp.ClientSession:
+        if self._session is not None:
+            return self._session
+        if self._owned is None or self._owned.closed:
+            self._owned = library.ClientSession(trust_env=False)
+        return self._owned
+
+    async def _tls(self) -> ssl.SSLContext | bool:
+        if self._ca_file is None:
+            return True
+        try:
+            return await asyncio.to_thread(ssl.create_default_context, cafile=self._ca_file)
+        except (OSError, ssl.SSLError) as e:
+            raise error("configuration_invalid", "`ca_file`: expected a readable PEM file") from e
+
+
+def _transaction(transaction_id: str) -> str:
+    return f"/v1/transactions/{quote(transaction_id, safe='')}"
+
+
+def _query(values: Mapping[str, str | None]) -> str:
+    parts = [f"{name}={quote(value, safe='')}" for name, value in values.items() if value]
+    return "?" + "&".join(parts) if parts else ""
+
+
+def _json(reply: _Reply) -> Mapping[str, Any]:
+    try:
+        value = json.loads(reply.body)
+    except (ValueError, RecursionError) as e:
+        raise _not_ours() from e
+    if not isinstance(value, Mapping):
+        raise _not_ours()
+    return value
+
+
+def _not_ours() -> GatewayError:
+    return error(
+        "upstream_malformed",
+        "expected a JSON object from the gateway, came something else; check that `base_url` is a "
+        "moica-gateway and not a proxy's page",
+    )
+
+
+def _failure(reply: _Reply) -> GatewayError:
+    try:
+        body = _json(reply)
+    except GatewayError as e:
+        return error(
+            "upstream_unavailable" if reply.status >= 500 else "upstream_malformed",
+            f"expected a problem document, came HTTP status {reply.status} with something else",
+        ).with_traceback(e.__traceback__)
+    return error_of(Problem.from_json(body))
+
+
+def _retry_after(reply: _Reply) -> float:
+    text = reply.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() else 0.0
