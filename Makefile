@@ -1,0 +1,25 @@
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lock
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+demo: ## install, start everything, say what to open (AUTO=1 plays the tour and ends)
+	@$(PYTHON) -m moica_demo $(if $(AUTO),--auto)
+
+test: .venv/.installed-dev ## all tests
+	.venv/bin/python -m pytest
+
+lint: .venv/.installed-dev ## ruff, mypy --strict, import-linter
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.venv/.installed-dev: requirements/dev.txt pyproject.toml simulator/pyproject.toml integrations/document_system/pyproject.toml
+	@$(PYTHON) -m moica_demo --install-only dev
+
+lock: ## make the locks anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate requirements/demo.in -o requirements/demo.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate requirements/dev.in -o requirements/dev.txt

@@ -1,0 +1,119 @@
+"""What the gateway says, recorded once, in one database transaction (``security.md`` 11).
+
+A webhook and an answer to our own question come through the same function. It believes nothing
+that does not fit what was frozen and asked for, and never changes what has ended. It calls nobody:
+whether the sender is the gateway was settled before (signature of the webhook, or TLS and key of
+our own call).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Final
+
+from document_system.models import Confirmation, Status
+from document_system.store import confirmations, documents
+from moica_gateway.errors import Problem, VerificationError
+from moica_gateway.outcomes import Expectation, Outcome
+
+_STATUSES: Final[Mapping[str, Status]] = {
+    "pending": "pending",
+    "completed": "completed",
+    "rejected": "rejected",
+    "expired": "expired",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+__all__ = ["Applied", "NotYet", "apply_outcome", "message_of"]
+
+
+class Applied(Enum):
+    """What became of an outcome."""
+
+    RECORDED = "recorded"
+    SEEN = "seen"
+    """This webhook-id was here before."""
+    FOREIGN = "foreign"
+    """No request of ours has this transaction."""
+    OLDER = "older"
+    """Not newer than what is recorded, or the request has ended."""
+    MISMATCH = "mismatch"
+    """Our transaction, but another person, document, version, digest or an unknown status."""
+
+
+class NotYet(Exception):
+    """The outcome overtook the answer that would have told us its transaction.
+
+    Action: answer the webhook with 503, so that it is sent again.
+    """
+
+
+def message_of(problem: Problem) -> str:
+    """The word for the user. What only an administrator can correct is said as such."""
+    if problem.code in ("unauthenticated", "forbidden"):
+        # The catalogue's word speaks of the caller's sign-in; here the caller is this server.
+        return "公文系統與簽章閘道之間的設定有誤，請通知系統管理者。"
+    return problem.user_message.get("zh-TW") or "作業失敗，請稍後再試。"
+
+
+def apply_outcome(
+    db: sqlite3.Connection, outcome: Outcome, *, webhook_id: str | None, now: datetime
+) -> Applied:
+    """Records an authentic outcome, inside the caller's transaction.
+
+    Args:
+        db: Inside a transaction.
+        outcome: As the SDK parsed it.
+        webhook_id: Of a webhook; None where we asked.
+        now: When it came.
+
+    Raises:
+        NotYet: Nothing was recorded, not the webhook-id either.
+    """
+    if webhook_id is not None and confirmations.seen_before(db, webhook_id, now):
+        return Applied.SEEN
+    ours = confirmations.find_by_transaction(db, outcome.transaction_id)
+    if ours is None:
+        expected = confirmations.find_confirmation(db, outcome.metadata.get("confirmation", ""))
+        if expected is not None and expected.status == "starting":
+            raise NotYet
+        return Applied.FOREIGN
+    if not ours.open or outcome.version <= ours.gateway_version:
+        return Applied.OLDER
+    try:
+        outcome.assert_matches(_expectation(ours))
+    except VerificationError:
+        return Applied.MISMATCH
+    status = _STATUSES.get(outcome.status)
+    if status is None:
+        return Applied.MISMATCH
+    recorded = confirmations.advance(
+        db,
+        ours.id,
+        status=status,
+        gateway_version=outcome.version,
+        error_code=outcome.error.code if outcome.error else None,
+        error_message=message_of(outcome.error) if outcome.error else None,
+        expires_at=outcome.expires_at,
+        now=now,
+    )
+    if not recorded:
+        return Applied.OLDER
+    if status == "completed" and ours.number is not None and ours.version is not None:
+        documents.mark_signed(db, ours.number, ours.version, ours.user_id)
+    return Applied.RECORDED
+
+
+def _expectation(ours: Confirmation) -> Expectation:
+    return Expectation(
+        transaction_id=ours.transaction_id,
+        kind=ours.kind,
+        user_id=ours.user_id,
+        number=ours.number,
+        version=str(ours.version) if ours.version is not None else None,
+        sha256=ours.sha256,
+    )

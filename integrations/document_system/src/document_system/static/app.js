@@ -1,0 +1,46 @@
+// The pages work without this file. It follows the signing window, counts what is selected,
+// and keeps a button from being pressed twice.
+"use strict";
+
+// The widget says that something has changed; only the server knows what. Ask it, by loading the
+// page again, a little later each time, so that a server that does not know yet is not pressed.
+for (const widget of document.querySelectorAll("moica-transaction")) {
+  const key = `looks:${widget.getAttribute("transaction")}`;
+  let planned = false;
+  const look = () => {
+    if (planned) return;
+    planned = true;
+    const looks = Number(sessionStorage.getItem(key) || "0");
+    sessionStorage.setItem(key, String(looks + 1));
+    setTimeout(() => location.reload(), Math.min(600 + 800 * looks, 10000));
+  };
+  widget.addEventListener("moica-ended", look);
+  widget.addEventListener("moica-closed", () => location.reload());
+}
+
+for (const table of document.querySelectorAll("table[data-select]")) {
+  const shown = document.querySelector("[data-selected]");
+  const count = () => {
+    shown.textContent = String(table.querySelectorAll("input:checked").length);
+  };
+  table.addEventListener("change", count);
+  count();
+}
+
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "yes";
+  });
+}
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-once]")) delete form.dataset.sent;
+});
+
+for (const dialog of document.querySelectorAll("[role=dialog], [role=alertdialog]")) {
+  const first = dialog.querySelector("[autofocus], h1[tabindex], h2[tabindex]");
+  if (first) first.focus();
+}

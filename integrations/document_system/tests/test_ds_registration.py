@@ -1,0 +1,219 @@
+"""【使用者憑證登記】: from 「新增」 to 「啟用」."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+ENDINGS = [
+    ("rejected", "您已於手機上取消，未完成註冊。"),
+    ("expired", "逾時未於手機確認，未完成註冊。"),
+    ("failed", "註冊失敗。"),
+    ("cancelled", "已取消申請。"),
+]
+
+
+async def test_the_dialog_fills_itself_in_and_saving_enables(world: Any) -> None:
+    """After the phone's confirmation issuer, serial and ROC dates stand there; 「儲存」 enables."""
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    assert page.data("status") == "pending"
+    assert page.data("transaction") == world.gateway.last()["id"]
+    assert "註冊完成" not in page.words
+    key, body = world.gateway.created("registration")[0]
+    assert key
+    assert body["enable"] is False
+    assert body["user_name"] == "王小明"
+    assert body["time_limit"] == 60
+
+    world.gateway.end("completed")
+    page = await browser.get(page.path)
+    assert page.data("status") == "completed"
+    assert "註冊完成" in page.words
+    serial = next(iter(world.gateway.credentials.values()))["serial_number"]
+    for value in ("內政部憑證管理中心", serial, "115/04/24", "116/04/24"):
+        assert f'value="{value}"' in page.text
+
+    page = await browser.post(f"{page.path}/save")
+    assert page.path == "/certificates"
+    assert "憑證已儲存並啟用。" in page.words
+    assert "clerk01 王小明 行動自然人憑證" in page.words
+    assert "啟用 115/04/24 116/04/24" in page.words
+    assert next(iter(world.gateway.credentials.values()))["status"] == "enabled"
+
+
+async def test_the_id_number_is_kept_nowhere(world: Any) -> None:
+    """Neither page, database nor address holds the ID number after 「申請」."""
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    assert world.gateway.created("registration")[0][1]["id_number"] == "A123456789"
+    assert "A123456789" not in page.text + page.path
+    for file in world.data.iterdir():
+        assert b"A123456789" not in file.read_bytes()
+
+
+async def test_pressing_twice_rings_the_phone_once(world: Any) -> None:
+    """The same form sent twice is one transaction under one key."""
+    browser = await world.browser("clerk01")
+    form = await browser.get("/certificates/new")
+    fields = {
+        "nonce": form.value("nonce"),
+        "user_id": "clerk01",
+        "type": "mobile",
+        "id_number": "A123456789",
+    }
+    first = await browser.post("/certificates/apply", **fields)
+    second = await browser.post("/certificates/apply", **fields)
+    assert first.path == second.path
+    assert len(world.gateway.transactions) == 1
+    assert len(world.gateway.created("registration")) == 1
+
+
+@pytest.mark.parametrize(("status", "words"), ENDINGS)
+async def test_each_ending_is_said_in_its_own_words(world: Any, status: str, words: str) -> None:
+    """Refusal, lapse, failure and cancelling differ, and the form is there to start over."""
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    if status == "cancelled":
+        page = await browser.post(f"{page.path}/cancel")
+    else:
+        world.gateway.end(status)
+        page = await browser.get(page.path)
+    assert page.data("status") == status
+    assert words in page.words
+    assert 'name="id_number"' in page.text
+
+
+async def test_an_invalid_id_number_is_said_as_the_gateway_says_it(world: Any) -> None:
+    """4xx means that nothing exists; the gateway's word for the user is shown."""
+    zh = "身分證字號（或統一證號）格式不正確，請重新輸入。"
+    world.gateway.refuse_creation = lambda: _problem(422, "id_number_invalid", zh)
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    assert page.data("status") == "failed"
+    assert page.data("error") == "id_number_invalid"
+    assert zh in page.words
+
+
+async def test_a_lost_answer_is_asked_for_under_the_same_key(world: Any) -> None:
+    """When the line breaks after the gateway has made it, the same form finds the same one."""
+    world.gateway.lose_answers = 4
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    assert "再按一次「申請」" in page.words
+    page = await browser.post(
+        "/certificates/apply",
+        nonce=page.value("nonce"),
+        user_id="clerk01",
+        type="mobile",
+        id_number="A123456789",
+    )
+    assert page.data("transaction") == world.gateway.last()["id"]
+    assert len(world.gateway.transactions) == 1
+
+
+async def test_an_open_transaction_is_offered_to_be_cancelled(world: Any) -> None:
+    """409 transaction_open names the way out, and the way out works."""
+    browser = await world.browser("clerk01")
+    await browser.apply("clerk01")
+    first = world.gateway.last()
+    page = await browser.apply("clerk01")
+    assert page.data("error") == "transaction_open"
+    assert "取消前一筆作業" in page.words
+    page = await browser.post(f"{page.path}/cancel-other")
+    assert "已取消前一筆作業" in page.words
+    assert first["status"] == "cancelled"
+    page = await browser.apply("clerk01")
+    assert page.data("status") == "pending"
+
+
+async def test_one_certificate_is_enabled_at_a_time(world: Any) -> None:
+    """「按下後啟用」 enables another, here and at the gateway, and disables the first."""
+    browser = await world.browser("clerk01")
+    await browser.register(world.gateway, "clerk01")
+    page = await browser.register(world.gateway, "clerk01")
+    older, newer = world.gateway.credentials.values()
+    assert (older["status"], newer["status"]) == ("disabled", "enabled")
+    action = page.text.split('action="/certificates/crt_')[1].split('"')[0]
+    page = await browser.post(f"/certificates/crt_{action}")
+    assert "憑證已啟用。" in page.words
+    assert (older["status"], newer["status"]) == ("enabled", "disabled")
+    assert page.words.count("使用中") == 1
+
+
+@pytest.mark.parametrize("kind", ["temporary", "card"])
+@pytest.mark.parametrize("action", ["apply", "save"])
+async def test_other_kinds_of_certificate_are_honestly_not_offered(
+    world: Any, kind: str, action: str
+) -> None:
+    """自然人憑證 and 臨時憑證 say that this demo does not do them yet; nothing is asked."""
+    browser = await world.browser("clerk01")
+    page = await browser.get("/certificates/new")
+    page = await browser.post(
+        f"/certificates/{action}", nonce=page.value("nonce"), user_id="clerk01", type=kind
+    )
+    assert "本示範系統尚未提供" in page.words
+    assert not world.gateway.transactions
+
+
+async def test_nobody_registers_for_somebody_else(world: Any) -> None:
+    """A form that names another user is refused; nothing is asked."""
+    browser = await world.browser("clerk01")
+    page = await browser.apply("chief01")
+    assert "請選擇「使用者姓名」。" in page.words
+    assert not world.gateway.transactions
+
+
+async def test_another_users_registration_is_unknown(world: Any) -> None:
+    """Its page, 「儲存」 and 「取消申請」 answer 404 to anybody else."""
+    owner = await world.browser("clerk01")
+    page = await owner.apply("clerk01")
+    other = await world.browser("clerk02")
+    assert (await other.get(page.path)).status == 404
+    for action in ("save", "cancel", "cancel-other"):
+        await other.get("/certificates/new")
+        assert (await other.post(f"{page.path}/{action}")).status == 404
+    assert world.gateway.last()["status"] == "pending"
+
+
+async def test_saving_before_completion_stores_nothing(world: Any) -> None:
+    """「儲存」 needs a completed registration."""
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    page = await browser.post(f"{page.path}/save")
+    assert "註冊尚未完成，無法儲存。" in page.words
+    assert "尚未登記憑證" in (await browser.get("/certificates")).words
+
+
+async def test_saving_while_the_gateway_is_down_stores_nothing(world: Any) -> None:
+    """「儲存」 that the gateway did not take leaves nothing half done, and works later."""
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    world.gateway.end("completed")
+    page = await browser.get(page.path)
+    world.gateway.down = True
+    page = await browser.post(f"{page.path}/save")
+    assert "憑證尚未儲存" in page.words
+    world.gateway.down = False
+    page = await browser.get(page.path)
+    page = await browser.post(f"{page.path}/save")
+    assert "憑證已儲存並啟用。" in page.words
+
+
+def _problem(status: int, code: str, zh: str) -> web.Response:
+    return web.json_response(
+        {
+            "type": "about:blank",
+            "title": code,
+            "status": status,
+            "detail": code,
+            "code": code,
+            "who_can_act": "holder",
+            "what_helps": "fix",
+            "user_message": {"zh-TW": zh, "en": code},
+        },
+        status=status,
+        content_type="application/problem+json",
+    )

@@ -1,0 +1,98 @@
+"""Everything about TW FidO that nobody outside the Ministry has confirmed (confidence C).
+
+The official specification goes to registered agencies only. What two independent clients agree
+on is written into the rooms of this package; what is only our guess stands here, one named
+constant or function each, so that one edit corrects it. The protocol file calls these "C".
+"""
+
+import hashlib
+import hmac
+from datetime import datetime, timedelta, timezone
+
+__all__ = [
+    "ACTIVATION_CODE_DIGITS",
+    "ACTIVATION_CODE_LIFETIME",
+    "CHECKSUM_MISSING_CODE",
+    "CHECK_DIGIT_CODE",
+    "CMS_IS_DETACHED",
+    "CRL_LIFETIME",
+    "CRL_PARTITIONS",
+    "DEVICE_LIMIT",
+    "ERROR_ANSWERS_CARRY_CHECKSUM",
+    "FIDO_ORIGIN",
+    "FIDO_RP_ID",
+    "POLL_INTERVAL_ASKED_FOR",
+    "PUSH_TICKET_OP_MODE",
+    "TICKET_VERSION",
+    "hashed_id_num",
+    "ticket_expiration_text",
+    "wire_error_code",
+]
+
+FIDO_RP_ID = "fido.simulator.invalid"
+"""The relying party id of the app's FIDO2 credential. The real one is not published."""
+
+FIDO_ORIGIN = "https://fido.simulator.invalid"
+"""The origin that the app writes into its client data. The real app's is not published."""
+
+ACTIVATION_CODE_DIGITS = 8
+"""How long an activation code (註冊啟用碼) is."""
+
+ACTIVATION_CODE_LIFETIME = timedelta(minutes=30)
+"""How long an activation code can be used; one use only."""
+
+DEVICE_LIMIT = 5
+"""Bound devices a person may have before `DEV_LIM_REACHED`."""
+
+CHECK_DIGIT_CODE = "SPTKT_INS_ERR"
+"""For a well-shaped ID number with a wrong check digit (seen so at one client); a badly shaped
+one is `PM_IDN_FT_ERR`."""
+
+CHECKSUM_MISSING_CODE = "INV_SP_CHECKSUM"
+"""For a request without `sp_checksum`, which therefore does not verify."""
+
+ERROR_ANSWERS_CARRY_CHECKSUM = False
+"""Whether an envelope with an error holds a `result` with an `idp_checksum`."""
+
+PUSH_TICKET_OP_MODE = "PUSH"
+"""The `op_mode` inside a ticket made by a push, where the request has none."""
+
+TICKET_VERSION = "1"
+"""The `version` inside a ticket."""
+
+POLL_INTERVAL_ASKED_FOR = timedelta(seconds=4)
+"""Polls of one ticket that follow closer are answered all the same, and recorded as early."""
+
+CMS_IS_DETACHED = False
+"""Whether `PKCS#7` leaves the signed content out of the CMS SignedData."""
+
+CRL_LIFETIME = timedelta(hours=24)
+"""From `thisUpdate` to `nextUpdate`."""
+
+CRL_PARTITIONS = 4
+"""Into how many partitions the revocation list is divided."""
+
+_TAIPEI = timezone(timedelta(hours=8))
+
+
+def hashed_id_num(secret: bytes, sp_service_id: str, id_number: str) -> str:
+    """Computes the opaque value that stands for a person towards one relying system.
+
+    How the real one is computed is not published. This one is keyed with a secret of the
+    simulator and differs from system to system, so that nobody comes to rely on a formula.
+    """
+    message = f"{sp_service_id}\0{id_number}".encode()
+    return hmac.new(secret, message, hashlib.sha256).hexdigest()
+
+
+def ticket_expiration_text(moment: datetime) -> str:
+    """Writes `expiration_time` of a ticket: local time of Taipei, without a zone."""
+    return moment.astimezone(_TAIPEI).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def wire_error_code(interface: str, code: str) -> str:
+    """Writes an error code as it goes over the wire: prefixed with its interface.
+
+    Clients have seen bare and prefixed codes; the older purely numeric ones come bare.
+    """
+    return code if code.isdigit() else f"{interface}-{code}"

@@ -1,0 +1,328 @@
+"""The command `moica-simulator`: serve, speak to one that serves, or explain a checksum.
+
+`person`, `phone`, `fault` and `clock` are the control API from a shell; they print its JSON.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from moica_simulator._version import __version__
+
+__all__ = ["main"]
+
+_url = click.option(
+    "--url",
+    envvar="SIMULATOR_URL",
+    default="http://127.0.0.1:8701",
+    show_default=True,
+    help="Where the simulator serves (SIMULATOR_URL).",
+)
+
+
+@click.group(help="A simulated TW FidO platform with its CA and phones. NOT FOR PRODUCTION.")
+@click.version_option(__version__, prog_name="moica-simulator")
+def main() -> None:
+    """Holds the commands."""
+
+
+@main.command(help="Serve platform, phones and CA until SIGINT or SIGTERM.")
+@click.option(
+    "--state",
+    envvar="SIMULATOR_STATE",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which everything is kept; without it a new CA, all in memory.",
+)
+@click.option("--host", envvar="SIMULATOR_HOST", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port",
+    envvar="SIMULATOR_PORT",
+    type=click.IntRange(0, 65535),
+    default=8701,
+    show_default=True,
+)
+@click.option("--public-url", envvar="SIMULATOR_PUBLIC_URL", help="Where others reach it.")
+@click.option("--fast", is_flag=True, help="RSA-2048 instead of RSA-3072 for the CA.")
+@click.option(
+    "--log-level",
+    envvar="SIMULATOR_LOG_LEVEL",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+)
+def serve(
+    *,
+    state: Path | None,
+    host: str,
+    port: int,
+    public_url: str | None,
+    fast: bool,
+    log_level: str,
+) -> None:
+    """Serves until a signal."""
+    from moica_simulator.errors import ConfigurationError
+
+    options = {
+        "state": state,
+        "host": host,
+        "port": port,
+        "public_url": public_url,
+        "fast": fast,
+        "log_level": log_level,
+    }
+    try:
+        asyncio.run(_serve(options))
+    except ConfigurationError as error:
+        raise click.ClickException(error.detail) from error
+
+
+async def _serve(options: dict[str, Any]) -> None:
+    from moica_simulator.simulator import Simulator
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with Simulator.start(log_to=sys.stderr, **options) as simulator:
+        click.echo(
+            f"moica-simulator ready on {simulator.url} "
+            "(模擬器，不得用於正式環境 NOT FOR PRODUCTION)"
+        )
+        sys.stdout.flush()
+        await stop.wait()
+
+
+@main.group(help="People in the register.")
+def person() -> None:
+    """Holds the commands about people."""
+
+
+@person.command("add", help="Enter a person.")
+@click.argument("id_number")
+@click.argument("name")
+@_url
+def person_add(url: str, id_number: str, name: str) -> None:
+    """Enters a person."""
+    _print(url, "POST", "/people", {"id_number": id_number, "name": name})
+
+
+@person.command("list", help="List people.")
+@_url
+def person_list(url: str) -> None:
+    """Lists people."""
+    _print(url, "GET", "/people")
+
+
+@person.command("code", help="Issue an activation code (註冊啟用碼).")
+@click.argument("id_number")
+@_url
+def person_code(url: str, id_number: str) -> None:
+    """Issues an activation code."""
+    _print(url, "POST", f"/people/{id_number}/activation-codes")
+
+
+@main.group(help="Phones.")
+def phone() -> None:
+    """Holds the commands about phones."""
+
+
+@phone.command("list", help="List phones.")
+@_url
+def phone_list(url: str) -> None:
+    """Lists phones."""
+    _print(url, "GET", "/devices")
+
+
+@phone.command("add", help="Add a phone; with --id-number it is bound at once.")
+@click.argument("name", default="我的手機")
+@click.option("--platform", type=click.Choice(["Android", "iOS"]), default="Android")
+@click.option("--id-number")
+@_url
+def phone_add(url: str, name: str, platform: str, id_number: str | None) -> None:
+    """Adds a phone."""
+    path = f"/people/{id_number}/devices" if id_number else "/devices"
+    _print(url, "POST", path, {"name": name, "platform": platform})
+
+
+@phone.command("bind", help="Bind a phone by an activation code.")
+@click.argument("device_id")
+@click.argument("activation_code")
+@_url
+def phone_bind(url: str, device_id: str, activation_code: str) -> None:
+    """Binds a phone."""
+    _print(url, "POST", f"/devices/{device_id}/bind", {"activation_code": activation_code})
+
+
+@phone.command("unbind", help="Unbind a phone.")
+@click.argument("device_id")
+@_url
+def phone_unbind(url: str, device_id: str) -> None:
+    """Unbinds a phone."""
+    _print(url, "POST", f"/devices/{device_id}/unbind")
+
+
+@phone.command("inbox", help="List the requests that have arrived in a phone.")
+@click.argument("device_id")
+@_url
+def phone_inbox(url: str, device_id: str) -> None:
+    """Lists a phone's requests."""
+    _print(url, "GET", f"/devices/{device_id}/inbox")
+
+
+@phone.command("scan", help="Scan the content of a QR code (掃碼驗證).")
+@click.argument("device_id")
+@click.argument("payload")
+@_url
+def phone_scan(url: str, device_id: str, payload: str) -> None:
+    """Scans a QR code."""
+    _print(url, "POST", f"/devices/{device_id}/scan", {"payload": payload})
+
+
+@phone.command("confirm", help="Press 「確認」.")
+@click.argument("device_id")
+@click.argument("sp_ticket_id")
+@_url
+def phone_confirm(url: str, device_id: str, sp_ticket_id: str) -> None:
+    """Confirms a request."""
+    _print(url, "POST", f"/devices/{device_id}/requests/{sp_ticket_id}/confirm")
+
+
+@phone.command("refuse", help="Press 「取消」.")
+@click.argument("device_id")
+@click.argument("sp_ticket_id")
+@_url
+def phone_refuse(url: str, device_id: str, sp_ticket_id: str) -> None:
+    """Refuses a request."""
+    _print(url, "POST", f"/devices/{device_id}/requests/{sp_ticket_id}/refuse")
+
+
+@phone.command("behaviour", help="Set what the holder does with requests by itself.")
+@click.argument("device_id")
+@click.argument("on_request", type=click.Choice(["manual", "confirm", "refuse", "ignore"]))
+@click.option("--delay-s", type=float, default=0.0, show_default=True)
+@_url
+def phone_behaviour(url: str, device_id: str, on_request: str, delay_s: float) -> None:
+    """Sets a phone's behaviour."""
+    body = {"on_request": on_request, "delay_s": delay_s}
+    _print(url, "PUT", f"/devices/{device_id}/behaviour", body)
+
+
+@main.group(help="Faults of the platform's answers.")
+def fault() -> None:
+    """Holds the commands about faults."""
+
+
+@fault.command("add", help="Set a fault, e.g. fault add SP-API-ATH-02 --code DB_CONN_ERR.")
+@click.argument("interface")
+@click.option("--code")
+@click.option("--http-status", type=int)
+@click.option("--latency-s", type=float)
+@click.option("--drop", type=click.Choice(["answer", "request"]))
+@click.option("--tamper")
+@click.option("--no-reseal", "reseal", is_flag=True, default=True, flag_value=False)
+@click.option("--id-number")
+@click.option("--times", type=int, default=1, show_default=True, help="0 for always.")
+@_url
+def fault_add(url: str, interface: str, times: int, **harm: Any) -> None:
+    """Sets a fault."""
+    given = {name: value for name, value in harm.items() if value is not None}
+    _print(url, "POST", "/faults", {"interface": interface, "times": times or None, **given})
+
+
+@fault.command("list", help="List faults and how often each was applied.")
+@_url
+def fault_list(url: str) -> None:
+    """Lists faults."""
+    _print(url, "GET", "/faults")
+
+
+@fault.command("clear", help="Remove all faults.")
+@_url
+def fault_clear(url: str) -> None:
+    """Removes all faults."""
+    _print(url, "DELETE", "/faults")
+
+
+@main.group(help="The clock of platform, CA and phones.")
+def clock() -> None:
+    """Holds the commands about the clock."""
+
+
+@clock.command("show", help="Show the simulated time.")
+@_url
+def clock_show(url: str) -> None:
+    """Shows the clock."""
+    _print(url, "GET", "/clock")
+
+
+@clock.command("advance", help="Move time forward.")
+@click.argument("seconds", type=float)
+@_url
+def clock_advance(url: str, seconds: float) -> None:
+    """Advances the clock."""
+    _print(url, "POST", "/clock", {"advance_s": seconds})
+
+
+@clock.command("reset", help="Go back to the machine's time.")
+@_url
+def clock_reset(url: str) -> None:
+    """Resets the clock."""
+    _print(url, "POST", "/clock", {"reset": True})
+
+
+@main.command(help="Say what sp_checksum covers in a request body, and whether one sent is right.")
+@click.argument("interface")
+@click.argument("body", type=click.File("r", encoding="utf-8"), default="-")
+@click.option(
+    "--aes-key",
+    envvar="SP_AES_KEY",
+    required=True,
+    help="The system's AES key, base64. Better given as SP_AES_KEY than on the command line.",
+)
+def explain(interface: str, body: TextIO, aes_key: str) -> None:
+    """Explains a request's checksum."""
+    from moica_simulator.explain import explain_request
+
+    try:
+        lines = explain_request(interface, body.read(), aes_key)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    for name, value in lines.items():
+        click.echo(f"{name}: {value}")
+    if lines["verdict"].startswith("wrong"):
+        raise SystemExit(1)
+
+
+def _print(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
+    answer = asyncio.run(_call(url, method, path, body))
+    if answer is not None:
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+async def _call(url: str, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    import aiohttp
+    from yarl import URL
+
+    target = URL(f"{url.rstrip('/')}/sim/v1") / path.lstrip("/")
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
+            session.request(method, target, json=body) as response,
+        ):
+            if response.status == 204:
+                return None
+            answer = await response.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise click.ClickException(
+            f"no simulator answers at {url} ({type(error).__name__}). Start one by "
+            "`moica-simulator serve`, or name another by --url or SIMULATOR_URL."
+        ) from error
+    if response.status >= 400:
+        raise click.ClickException(f"{answer['error']}: {answer['detail']}")
+    return answer

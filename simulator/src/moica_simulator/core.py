@@ -1,0 +1,401 @@
+"""Everything but HTTP: the rooms put together, and what a test can do with them.
+
+`Simulator` adds the web server. The methods here are the in-process API; the control API calls
+the same ones.
+"""
+
+import math
+from concurrent.futures import Executor
+from datetime import datetime
+
+from moica_simulator.ca.authority import PkiUrls
+from moica_simulator.ca.office import CertificateOffice
+from moica_simulator.checksum import AesKey
+from moica_simulator.device import Device
+from moica_simulator.errors import SimulatorError
+from moica_simulator.faults import Drop, Fault, FaultBox, Tamper
+from moica_simulator.history import History, RecordedRequest
+from moica_simulator.id_number import fault_in
+from moica_simulator.phone.app import PhoneApp
+from moica_simulator.phone.holder import Holder
+from moica_simulator.platform.binding import Binding
+from moica_simulator.platform.confirmation import Confirmation, TicketView
+from moica_simulator.platform.idp import IdentityProvider
+from moica_simulator.platform.relying_party import RelyingParty
+from moica_simulator.platform.wire import Interface
+from moica_simulator.records import (
+    ActivationCode,
+    Behaviour,
+    IssuedCertificate,
+    OnRequest,
+    Person,
+    ServiceProvider,
+)
+from moica_simulator.startup import CoreOptions, CoreParts
+
+__all__ = ["SimulatorCore"]
+
+
+class SimulatorCore:
+    """The simulated platform, CA and phones.
+
+    Use `Simulator.start`, which makes it and serves it.
+    """
+
+    def __init__(
+        self,
+        options: CoreOptions,
+        parts: CoreParts,
+        executor: Executor,
+    ) -> None:
+        self.log = options.log
+        self.randomness = options.randomness
+        self.faults = FaultBox()
+        self.history = History(options.history_limit)
+        self.state = state = parts.state
+        self.clock = clock = parts.clock
+        self.ca = CertificateOffice(
+            parts.authority,
+            state.ca,
+            clock=clock,
+            randomness=self.randomness,
+            urls=PkiUrls(options.public_url),
+            executor=executor,
+        )
+        relying_party = RelyingParty(self.clock, self.randomness)
+        self.binding = Binding(
+            self.state.platform,
+            relying_party=relying_party,
+            issuer=self.ca,
+            clock=self.clock,
+            randomness=self.randomness,
+        )
+        self.phones = PhoneApp(
+            self.state.phone,
+            binding=self.binding,
+            confirmation=Confirmation(
+                self.state.platform, relying_party=relying_party, clock=self.clock
+            ),
+            keys=options.keys,
+            clock=self.clock,
+            randomness=self.randomness,
+            executor=executor,
+        )
+        self.holder = Holder(self.phones, self.clock, self.log)
+        secret = self.state.setting("hash_secret", lambda: self.randomness.token(32).hex())
+        self.idp = IdentityProvider(
+            self.state.platform,
+            push=self.phones,
+            clock=self.clock,
+            randomness=self.randomness,
+            hash_secret=bytes.fromhex(secret),
+        )
+
+    @property
+    def anchors_pem(self) -> str:
+        """Root and intermediate as PEM, from which OpenSSL can complete any chain."""
+        return self.ca.authority.anchors_pem()
+
+    @property
+    def requests(self) -> tuple[RecordedRequest, ...]:
+        """What relying systems asked so far, with the answers."""
+        return self.history.all()
+
+    async def add_person(self, id_number: str, name: str) -> Person:
+        """Enters a person into the register; the same person again changes nothing.
+
+        Args:
+            id_number: With a valid check digit.
+            name: As it will stand in certificates, 1 to 64 printable characters.
+
+        Raises:
+            SimulatorError: `id_number_invalid`, `name_invalid`, or `person_exists` if that
+                ID number has another name.
+        """
+        if (fault := fault_in(id_number)) is not None:
+            raise SimulatorError(
+                "id_number_invalid",
+                f"id_number: expected a 國民身分證統一編號 or 外來人口統一證號; {fault.value}. "
+                "A123456789 is a valid one.",
+            )
+        if not 1 <= len(name.strip()) <= 64 or not name.isprintable():
+            raise SimulatorError("name_invalid", "name: expected 1 to 64 printable characters")
+        found = self.state.platform.people.get(id_number)
+        if found is None:
+            return self.state.platform.people.put(
+                Person(id_number, name, self.randomness.digits(16))
+            )
+        if found.name != name:
+            raise SimulatorError(
+                "person_exists",
+                "name: this ID number is registered under another name; use that name, or "
+                "another ID number",
+                status=409,
+            )
+        return found
+
+    def person(self, id_number: str) -> Person:
+        """Returns a person.
+
+        Raises:
+            SimulatorError: `person_unknown`.
+        """
+        found = self.state.platform.people.get(id_number)
+        if found is None:
+            raise SimulatorError(
+                "person_unknown",
+                "nobody with this ID number is registered; POST /sim/v1/people first",
+                status=404,
+            )
+        return found
+
+    async def add_service_provider(
+        self, sp_service_id: str, aes_key: str, name: str, *, callback_url: str | None = None
+    ) -> ServiceProvider:
+        """Registers a relying system; the same one again changes nothing.
+
+        Args:
+            sp_service_id: 1 to 64 visible ASCII characters, e.g. 20 digits.
+            aes_key: Base64 of 32 bytes, standard or URL-safe, padded or not.
+            name: What the phone shows as asking.
+            callback_url: For the web redirect, which is not served yet.
+
+        Raises:
+            SimulatorError: `service_provider_invalid`, or `service_provider_exists` if that id
+                has other data.
+        """
+        visible = sp_service_id.isascii() and sp_service_id.isprintable()
+        if not (visible and " " not in sp_service_id and 1 <= len(sp_service_id) <= 64):
+            raise SimulatorError(
+                "service_provider_invalid",
+                "sp_service_id: expected 1 to 64 visible ASCII characters",
+            )
+        if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
+            raise SimulatorError(
+                "service_provider_invalid", "name: expected 1 to 100 printable characters"
+            )
+        try:
+            key = AesKey.parse(aes_key)
+        except ValueError as error:
+            raise SimulatorError("service_provider_invalid", f"aes_key: {error}") from error
+        wanted = ServiceProvider(sp_service_id, name, key, callback_url)
+        found = self.state.platform.service_providers.get(sp_service_id)
+        if found is None:
+            return self.state.platform.service_providers.put(wanted)
+        if found != wanted:
+            raise SimulatorError(
+                "service_provider_exists",
+                "this sp_service_id is registered with another name, key or callback_url; send "
+                "the same, or use another id",
+                status=409,
+            )
+        return found
+
+    async def new_activation_code(self, id_number: str) -> ActivationCode:
+        """Issues an activation code (註冊啟用碼) for a person; good for one phone.
+
+        Raises:
+            SimulatorError: `person_unknown`.
+        """
+        return self.binding.new_code(self.person(id_number))
+
+    async def add_device(self, name: str, platform: str = "Android") -> Device:
+        """Makes a phone with the app that is not bound yet.
+
+        Raises:
+            SimulatorError: `platform_unknown`, `name_invalid`.
+        """
+        return Device.of(self.phones.install(name, platform))
+
+    async def bind_device(
+        self, id_number: str, name: str = "我的手機", platform: str = "Android"
+    ) -> Device:
+        """Makes a phone and binds it to a person, by an activation code of its own.
+
+        Raises:
+            SimulatorError: `person_unknown`, `platform_unknown`, `name_invalid`.
+            PlatformError: `DEV_LIM_REACHED`.
+        """
+        code = await self.new_activation_code(id_number)
+        device = await self.add_device(name, platform)
+        return await self.bind(device.id, code.code)
+
+    async def bind(self, device_id: str, activation_code: str) -> Device:
+        """Binds a phone by an activation code.
+
+        Raises:
+            SimulatorError: `device_unknown`, `device_bound`.
+            PlatformError: `OTP_NF`, `OTP_EXPIRED`, `DEV_LIM_REACHED`.
+        """
+        return Device.of(await self.phones.bind(device_id, activation_code))
+
+    async def unbind(self, device_id: str) -> Device:
+        """Unbinds a phone.
+
+        Raises:
+            SimulatorError: `device_unknown`, `device_not_bound`.
+        """
+        return Device.of(self.phones.unbind(device_id))
+
+    def device(self, device_id: str) -> Device:
+        """Returns a phone.
+
+        Raises:
+            SimulatorError: `device_unknown`.
+        """
+        return Device.of(self.phones.handset(device_id))
+
+    async def inbox(self, device_id: str) -> list[TicketView]:
+        """Returns every request that has arrived in a phone, oldest first.
+
+        Raises:
+            SimulatorError: `device_unknown`.
+        """
+        return self.phones.inbox(device_id)
+
+    async def confirm(self, device_id: str, sp_ticket_id: str) -> TicketView:
+        """Presses 「確認」 on a phone.
+
+        Raises:
+            SimulatorError: `device_unknown`, `device_not_bound`, `request_not_in_inbox`.
+            PlatformError: If the platform refuses, e.g. `SPTKT_OVD`, `SPTKTID_SPTKT_RDM`.
+        """
+        return await self.phones.confirm(device_id, sp_ticket_id)
+
+    async def refuse(self, device_id: str, sp_ticket_id: str) -> TicketView:
+        """Presses 「取消」 on a phone; raises as `confirm`."""
+        return self.phones.refuse(device_id, sp_ticket_id)
+
+    async def scan(self, device_id: str, payload: str) -> TicketView:
+        """Scans a QR code (掃碼驗證): its request is in the inbox afterwards.
+
+        Args:
+            device_id: The phone.
+            payload: The text in the QR code, which is the whole `sp_ticket`.
+
+        Raises:
+            SimulatorError: `device_unknown`, `device_not_bound`.
+            PlatformError: E.g. `SPTKT_DIG_FT_ERR`, `DEVID_SPTKT_MISMATCH`.
+        """
+        return self.phones.scan(device_id, payload)
+
+    async def set_behaviour(
+        self, device_id: str, on_request: str, *, delay_s: float = 0.0
+    ) -> Device:
+        """Sets what the holder does with requests that arrive from now on.
+
+        Args:
+            device_id: The phone.
+            on_request: `manual`, `confirm`, `refuse` or `ignore`.
+            delay_s: How long after the arrival, on the simulated clock.
+
+        Raises:
+            SimulatorError: `behaviour_invalid`, `device_unknown`.
+        """
+        if on_request not in list(OnRequest):
+            raise SimulatorError(
+                "behaviour_invalid",
+                f"on_request: expected manual, confirm, refuse or ignore; {on_request!r} came",
+            )
+        if not (math.isfinite(delay_s) and 0 <= delay_s <= 86_400):
+            raise SimulatorError(
+                "behaviour_invalid", f"delay_s: expected 0 to 86400 seconds; {delay_s} came"
+            )
+        behaviour = Behaviour(OnRequest(on_request), float(delay_s))
+        return Device.of(self.phones.set_behaviour(device_id, behaviour))
+
+    async def settle(self) -> None:
+        """Returns when every automatic decision that is due by now has been made."""
+        await self.holder.settle()
+
+    async def wait_for_request(self, device_id: str) -> TicketView:
+        """Returns the oldest pending request in a phone's inbox, waiting for one to arrive.
+
+        Raises:
+            SimulatorError: `device_unknown`.
+        """
+        return await self.phones.wait_for_request(device_id)
+
+    async def add_fault(
+        self,
+        interface: str,
+        *,
+        code: str | int | None = None,
+        http_status: int | None = None,
+        latency_s: float | None = None,
+        drop: bool | str | None = None,
+        tamper: str | None = None,
+        reseal: bool = True,
+        id_number: str | None = None,
+        times: int | None = 1,
+    ) -> Fault:
+        """Sets a fault; the arguments are the attributes of `Fault`.
+
+        Args:
+            interface: `SP-API-ATH-01`, `-02` or `-03`.
+            code: See `Fault`.
+            http_status: See `Fault`.
+            latency_s: See `Fault`.
+            drop: `answer` (also True) or `request`.
+            tamper: `idp_checksum`, `signed_response`, `cert`, `hashed_id_num`, `sp_ticket`.
+            reseal: See `Fault`.
+            id_number: See `Fault`.
+            times: See `Fault`.
+
+        Raises:
+            SimulatorError: `fault_invalid`.
+        """
+        try:
+            return self.faults.add(
+                Fault(
+                    fault_id=self.randomness.uuid(),
+                    interface=Interface(interface),
+                    code=code,
+                    http_status=http_status,
+                    latency_s=latency_s,
+                    drop=(Drop.ANSWER if drop is True else Drop(drop)) if drop else None,
+                    tamper=Tamper(tamper) if tamper is not None else None,
+                    reseal=reseal,
+                    id_number=id_number,
+                    times=times,
+                )
+            )
+        except ValueError as error:
+            raise SimulatorError(
+                "fault_invalid",
+                f"a fault: {error}; expected interface one of {', '.join(Interface)}, tamper one "
+                f"of {', '.join(Tamper)}, drop one of {', '.join(Drop)}",
+            ) from error
+
+    async def revoke(
+        self, serial: str, *, reason: str = "unspecified", forget_device: bool = False
+    ) -> IssuedCertificate:
+        """Revokes a holder certificate: lists and OCSP say so from now on.
+
+        Args:
+            serial: Hexadecimal.
+            reason: As RFC 5280 spells it, e.g. `keyCompromise`.
+            forget_device: Whether the platform unbinds the phone at once. By default it goes on
+                working, as between a revocation and the platform's hearing of it.
+
+        Raises:
+            SimulatorError: `certificate_unknown`, `reason_unknown`.
+        """
+        revoked = self.ca.revoke(serial, reason)
+        if forget_device and self.phones.handset(revoked.device_id).bound:
+            self.phones.unbind(revoked.device_id)
+        return revoked
+
+    def advance(self, seconds: float) -> datetime:
+        """Moves the clock of platform, CA and phones forward; the same as `clock.advance`."""
+        return self.clock.advance(seconds)
+
+    def resume(self) -> None:
+        """Takes up automatic decisions that a stop has interrupted; once, after the start."""
+        for notification in self.phones.waiting():
+            self.holder.schedule(notification)
+
+    async def close(self) -> None:
+        """Stops what runs, and closes the store."""
+        await self.holder.close()
+        self.state.close()

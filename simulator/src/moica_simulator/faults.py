@@ -1,0 +1,198 @@
+"""Faults on demand: what the platform's answers are made to look like.
+
+A fault names an interface and exactly one kind of harm. It is used up by answers that it has
+really altered: a fault on `signed_response` waits for an answer that has one. Faults are kept in
+memory and are gone after a restart.
+"""
+
+import base64
+import enum
+import math
+
+import attrs
+
+from moica_simulator.codes import catalogue, message_for
+from moica_simulator.errors import SimulatorError
+from moica_simulator.platform.reply import SUCCESS, Reply, refusal
+from moica_simulator.platform.wire import Interface
+
+__all__ = ["Drop", "Fault", "FaultBox", "Tamper", "apply_code", "flip_hex", "tampered"]
+
+
+class Drop(enum.StrEnum):
+    """When the connection is closed without an answer."""
+
+    ANSWER = "answer"
+    """After the request was acted on: a ticket exists, the phone may have rung."""
+    REQUEST = "request"
+    """Before: the platform never saw it."""
+
+
+class Tamper(enum.StrEnum):
+    """Which part of a successful answer is made wrong."""
+
+    IDP_CHECKSUM = "idp_checksum"
+    SIGNED_RESPONSE = "signed_response"
+    CERT = "cert"
+    HASHED_ID_NUM = "hashed_id_num"
+    SP_TICKET = "sp_ticket"
+
+
+@attrs.frozen
+class Fault:
+    """One fault.
+
+    Attributes:
+        fault_id: For removing it.
+        interface: Which interface's answers it alters.
+        code: Answer this error code instead: a known one is prefixed as the platform does, any
+            other text or number goes over the wire as it is. Nothing is acted on.
+        http_status: Answer this status, 400 to 599, with a body in Spring Boot's shape. Nothing
+            is acted on.
+        latency_s: Act at once, answer after so many seconds of real time.
+        drop: Close the connection without an answer.
+        tamper: Make a part of a successful answer wrong.
+        reseal: With `tamper`: whether `idp_checksum` is made anew, so that it verifies over the
+            wrong part (the platform lies), or left (the wire lies).
+        id_number: For requests about this person only.
+        times: How many answers to alter; None for all until it is removed.
+        applied: How many it has altered.
+    """
+
+    fault_id: str
+    interface: Interface
+    code: str | int | None = None
+    http_status: int | None = None
+    latency_s: float | None = None
+    drop: Drop | None = None
+    tamper: Tamper | None = None
+    reseal: bool = True
+    id_number: str | None = attrs.field(default=None, repr=False)
+    times: int | None = 1
+    applied: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        kinds = (self.code, self.http_status, self.latency_s, self.drop, self.tamper)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise _invalid("exactly one of code, http_status, latency_s, drop, tamper")
+        if self.times is not None and self.times < 1:
+            raise _invalid(f"times of 1 or more, or null for always; {self.times} came")
+        if self.http_status is not None and not 400 <= self.http_status <= 599:
+            raise _invalid(f"http_status from 400 to 599; {self.http_status} came")
+        if self.latency_s is not None and not (
+            math.isfinite(self.latency_s) and 0 < self.latency_s <= 3600
+        ):
+            raise _invalid(f"latency_s above 0 and up to 3600; {self.latency_s} came")
+        if self.code in (SUCCESS, 0, ""):
+            raise _invalid("an error code; 0 means success and is made by really succeeding")
+        possible = _POSSIBLE[self.interface]
+        if self.tamper is not None and self.tamper not in possible:
+            raise _invalid(f"tamper of {self.interface} one of {', '.join(sorted(possible))}")
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it has altered as many answers as it should."""
+        return self.times is not None and self.applied >= self.times
+
+
+class FaultBox:
+    """The faults that are set, oldest first."""
+
+    def __init__(self) -> None:
+        self._faults: dict[str, Fault] = {}
+
+    def add(self, fault: Fault) -> Fault:
+        """Sets a fault."""
+        self._faults[fault.fault_id] = fault
+        return fault
+
+    def all(self) -> list[Fault]:
+        """Returns every fault, also used-up ones, with how often each was applied."""
+        return list(self._faults.values())
+
+    def remove(self, fault_id: str) -> None:
+        """Removes a fault.
+
+        Raises:
+            SimulatorError: If there is none of that id.
+        """
+        if self._faults.pop(fault_id, None) is None:
+            raise SimulatorError(
+                "fault_unknown",
+                f"no fault has the id {fault_id!r}; GET /sim/v1/faults lists them",
+                status=404,
+            )
+
+    def clear(self) -> None:
+        """Removes every fault."""
+        self._faults.clear()
+
+    def matching(self, interface: Interface, id_number: str | None) -> list[Fault]:
+        """Returns the faults that want to alter an answer, oldest first."""
+        return [
+            fault
+            for fault in self._faults.values()
+            if fault.interface is interface
+            and not fault.exhausted
+            and fault.id_number in (None, id_number)
+        ]
+
+    def count(self, fault: Fault) -> bool:
+        """Notes that a fault is being applied; False if it was used up meanwhile."""
+        kept = self._faults.get(fault.fault_id)
+        if kept is None or kept.exhausted:
+            return False
+        self._faults[fault.fault_id] = attrs.evolve(kept, applied=kept.applied + 1)
+        return True
+
+
+def apply_code(interface: Interface, code: str | int) -> Reply:
+    """Makes the reply of a `code` fault."""
+    if isinstance(code, str) and code in catalogue():
+        return refusal(interface, code)
+    return Reply(interface, code, message_for(str(code)))
+
+
+def tampered(reply: Reply, tamper: Tamper) -> Reply | None:
+    """Returns the reply with one part made wrong, or None if it has no such part.
+
+    `idp_checksum` is no part of a `Reply`: for it the reply comes back as it is.
+    """
+    if reply.result is None:
+        return None
+    if tamper is Tamper.IDP_CHECKSUM:
+        return reply
+    value = reply.result.get(tamper.value)
+    if value is None:
+        return None
+    return attrs.evolve(reply, result={**reply.result, tamper.value: _wrong(tamper, value)})
+
+
+def _wrong(tamper: Tamper, value: str) -> str:
+    match tamper:
+        case Tamper.SIGNED_RESPONSE | Tamper.CERT:
+            # The last bytes of either are signature: it parses, and does not verify.
+            raw = bytearray(base64.b64decode(value))
+            raw[-2] ^= 0x01
+            return base64.b64encode(raw).decode()
+        case Tamper.SP_TICKET:
+            return value[:-2] + ("AA" if value[-2:] != "AA" else "BA")
+        case _:
+            return flip_hex(value)
+
+
+def flip_hex(value: str) -> str:
+    """Returns hexadecimal text with another last digit."""
+    return value[:-1] + ("0" if value[-1] != "0" else "1")
+
+
+def _invalid(expected: str) -> SimulatorError:
+    return SimulatorError("fault_invalid", f"a fault: expected {expected}")
+
+
+_TICKET_PARTS = frozenset({Tamper.IDP_CHECKSUM, Tamper.SP_TICKET})
+_POSSIBLE: dict[Interface, frozenset[Tamper]] = {
+    Interface.GET_SP_TICKET: _TICKET_PARTS,
+    Interface.GET_RESULT: frozenset(Tamper) - {Tamper.SP_TICKET},
+    Interface.REQUEST_PUSH: _TICKET_PARTS,
+}

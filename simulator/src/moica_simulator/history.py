@@ -1,0 +1,88 @@
+"""The history of what relying systems asked and were answered: for tests to assert on.
+
+It shows payloads in full, with ID numbers and documents: it is a test tool's memory, kept in the
+process only, and never logged. It holds the newest entries up to a limit.
+"""
+
+from collections import OrderedDict, deque
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from moica_simulator.assumptions import POLL_INTERVAL_ASKED_FOR
+
+__all__ = ["History", "RecordedRequest"]
+
+
+@attrs.frozen
+class RecordedRequest:
+    """One request and its answer.
+
+    Attributes:
+        number: Counts up from 1.
+        at: When it arrived.
+        interface: E.g. `SP-API-ATH-02`.
+        body: The JSON that came, or None if it was none.
+        payload: The joined fields that `sp_checksum` has to cover, if it came that far.
+        payload_sha256: Its hash, lower-case hex: what the checksum encrypts.
+        checksum_verified: Whether `sp_checksum` was right; None if it was not reached.
+        early: A poll of the same ticket came less than 4 s before.
+        http_status: What was answered; None if the connection was dropped.
+        answer: The JSON that was answered.
+        faults: The ids of the faults that altered the answer.
+    """
+
+    number: int
+    at: datetime
+    interface: str
+    body: Any = attrs.field(repr=False)
+    payload: str | None = attrs.field(repr=False)
+    payload_sha256: str | None
+    checksum_verified: bool | None
+    early: bool
+    http_status: int | None
+    answer: Any = attrs.field(repr=False)
+    faults: tuple[str, ...] = ()
+
+    @property
+    def error_code(self) -> str | None:
+        """`error_code` of the answer as text, or None if there was no envelope."""
+        if isinstance(self.answer, dict) and "error_code" in self.answer:
+            return str(self.answer["error_code"])
+        return None
+
+
+class History:
+    """Keeps the newest requests.
+
+    Args:
+        limit: How many.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._entries: deque[RecordedRequest] = deque(maxlen=limit)
+        self._last_poll: OrderedDict[str, datetime] = OrderedDict()
+        self._limit = limit
+        self._number = 0
+
+    def next_number(self) -> int:
+        """Returns the number for a request that has just arrived."""
+        self._number += 1
+        return self._number
+
+    def add(self, entry: RecordedRequest) -> None:
+        """Keeps an entry."""
+        self._entries.append(entry)
+
+    def all(self) -> tuple[RecordedRequest, ...]:
+        """Returns what is kept, in the order in which it was answered."""
+        return tuple(self._entries)
+
+    def is_early_poll(self, sp_ticket_id: str, now: datetime) -> bool:
+        """Notes a poll, and says whether it follows the one before too closely."""
+        before = self._last_poll.pop(sp_ticket_id, None)
+        self._last_poll[sp_ticket_id] = now
+        if len(self._last_poll) > self._limit:
+            self._last_poll.popitem(last=False)
+        return before is not None and now - before < POLL_INTERVAL_ASKED_FOR

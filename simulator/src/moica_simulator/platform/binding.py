@@ -1,0 +1,162 @@
+"""Binding a phone to a person by an activation code (註冊啟用碼), and unbinding it.
+
+The app shows the code, registers a FIDO2 credential, and hands in a certificate request for the
+signing key that it has made; the platform has the certificate issued and returns it. Binding by
+touching the citizen card (NFC) is not here.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import attrs
+from fido2.webauthn import AttestedCredentialData
+
+from moica_simulator.assumptions import (
+    ACTIVATION_CODE_DIGITS,
+    ACTIVATION_CODE_LIFETIME,
+    DEVICE_LIMIT,
+)
+from moica_simulator.clock import Clock
+from moica_simulator.errors import PlatformError
+from moica_simulator.platform.relying_party import Ceremony, RelyingParty
+from moica_simulator.randomness import Randomness
+from moica_simulator.records import ActivationCode, DeviceProfile, IssuedCertificate, Person
+from moica_simulator.state import PlatformRecords
+
+__all__ = ["Binding", "CertificateIssuer"]
+
+
+class CertificateIssuer(Protocol):
+    """The CA, as the platform sees it."""
+
+    async def issue(self, person: Person, device_id: str, request_der: bytes) -> IssuedCertificate:
+        """Issues a signing certificate for a person's phone."""
+
+
+class Binding:
+    """Binds phones.
+
+    Args:
+        records: The platform's tables.
+        relying_party: Registers the FIDO2 credential.
+        issuer: Issues the certificate.
+        clock: For the age of codes.
+        randomness: For codes.
+    """
+
+    def __init__(
+        self,
+        records: PlatformRecords,
+        *,
+        relying_party: RelyingParty,
+        issuer: CertificateIssuer,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        self._records = records
+        self._relying_party = relying_party
+        self._issuer = issuer
+        self._clock = clock
+        self._randomness = randomness
+
+    def new_code(self, person: Person) -> ActivationCode:
+        """Issues an activation code for a person."""
+        code = self._randomness.digits(ACTIVATION_CODE_DIGITS)
+        while self._records.activation_codes.get(code) is not None:
+            code = self._randomness.digits(ACTIVATION_CODE_DIGITS)
+        return self._records.activation_codes.put(
+            ActivationCode(code, person.id_number, self._clock.now() + ACTIVATION_CODE_LIFETIME)
+        )
+
+    def begin(self, device_id: str, code: str) -> Ceremony:
+        """Begins to bind a phone.
+
+        Raises:
+            PlatformError: `OTP_NF`, `OTP_EXPIRED`, `DEV_LIM_REACHED`.
+        """
+        person = self._person_for(code)
+        return self._relying_party.begin_registration(f"{device_id}/{code}", person.name)
+
+    async def complete(
+        self,
+        device_id: str,
+        device_name: str,
+        code: str,
+        *,
+        ceremony_id: str,
+        response: Mapping[str, Any],
+        certificate_request: bytes,
+    ) -> tuple[str, bytes]:
+        """Verifies the FIDO2 registration, has the certificate issued, and binds the phone.
+
+        Args:
+            device_id: The phone.
+            device_name: The name that the holder gave it.
+            code: The activation code, used up by this.
+            ceremony_id: From `begin`.
+            response: The authenticator's answer.
+            certificate_request: PKCS#10, DER.
+
+        Returns:
+            Whose phone it is now, and the certificate, DER.
+
+        Raises:
+            PlatformError: As `begin`, and `PM_INV_SG`, `PM_SIGDATA_ERR`, `DEVPROF_INS_ERR`.
+        """
+        credential = self._relying_party.complete_registration(
+            ceremony_id, f"{device_id}/{code}", response
+        )
+        if self._known(credential.credential_id):
+            raise PlatformError("DEVPROF_INS_ERR", "this FIDO2 credential is registered already")
+        person = self._person_for(code)
+        try:
+            issued = await self._issuer.issue(person, device_id, certificate_request)
+        except ValueError as error:
+            raise PlatformError("PM_SIGDATA_ERR", "the certificate request was refused") from error
+        # Time has passed: another phone may have used the code meanwhile.
+        person = self._person_for(code)
+        profile = DeviceProfile(
+            device_id=device_id,
+            id_number=person.id_number,
+            name=device_name,
+            credential=credential.data,
+            sign_count=credential.sign_count,
+            certificate=issued.der,
+        )
+        with self._records.transaction():
+            found = self._records.activation_codes.get(code)
+            if found is not None:
+                self._records.activation_codes.put(attrs.evolve(found, used=True))
+            self._records.devices.put(profile)
+        return person.id_number, issued.der
+
+    def unbind(self, device_id: str) -> None:
+        """Unbinds a phone; its person stays a user without it.
+
+        Raises:
+            PlatformError: `DEVID_DEVPROF_NF` if it is not bound.
+        """
+        found = self._records.devices.get(device_id)
+        if found is None or not found.bound:
+            raise PlatformError("DEVID_DEVPROF_NF", "this phone is not bound")
+        self._records.devices.put(attrs.evolve(found, bound=False))
+
+    def _person_for(self, code: str) -> Person:
+        found = self._records.activation_codes.get(code)
+        if found is None or found.used:
+            raise PlatformError("OTP_NF", "no such activation code, or it was used")
+        if self._clock.now() >= found.expires_at:
+            raise PlatformError("OTP_EXPIRED", "the activation code has expired")
+        person = self._records.people.get(found.id_number)
+        if person is None:
+            raise PlatformError("OTP_IDNUM_MISMATCH", "the activation code's person is gone")
+        bound = [each for each in self._records.devices.of(person.id_number) if each.bound]
+        if len(bound) >= DEVICE_LIMIT:
+            raise PlatformError("DEV_LIM_REACHED", f"{DEVICE_LIMIT} devices are bound already")
+        return person
+
+    def _known(self, credential_id: bytes) -> bool:
+        return any(
+            AttestedCredentialData(each.credential).credential_id == credential_id
+            for each in self._records.devices.all()
+        )

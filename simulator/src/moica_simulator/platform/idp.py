@@ -1,0 +1,253 @@
+"""What a relying system can ask: a ticket (ATH-01), a push (ATH-03), a result (ATH-02).
+
+Follows moi-sp-api.md. The service id is looked up first, then the checksum is verified, then the
+fields, then people and devices; a ticket is written with its used transaction_id and its
+notifications in one commit, before it is answered.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from moica_simulator import assumptions, checksum, ticket
+from moica_simulator.clock import Clock
+from moica_simulator.errors import PlatformError
+from moica_simulator.platform import wire
+from moica_simulator.platform.reply import SUCCESS, Reply, refusal
+from moica_simulator.platform.wire import Interface, TicketRequest
+from moica_simulator.randomness import Randomness
+from moica_simulator.records import (
+    Confirmed,
+    DeviceProfile,
+    Failed,
+    Refused,
+    ServiceProvider,
+    Ticket,
+    Undecided,
+)
+from moica_simulator.state import PlatformRecords, UsedTransaction
+
+__all__ = ["Finding", "IdentityProvider", "PushChannel"]
+
+
+class PushChannel(Protocol):
+    """Brings notifications to phones."""
+
+    def deliver(self, device_id: str, sp_ticket_id: str) -> None:
+        """Puts a request into a phone's inbox, within the caller's commit."""
+
+
+@attrs.define
+class Finding:
+    """What was found while a request was handled: for whoever asks why it was refused."""
+
+    payload: str | None = None
+    checksum_verified: bool | None = None
+    sp_ticket_id: str | None = None
+
+
+class IdentityProvider:
+    """Answers relying systems.
+
+    Args:
+        records: The platform's tables.
+        push: Where ATH-03 sends notifications.
+        clock: For lapsing.
+        randomness: For ticket ids.
+        hash_secret: The secret behind `hashed_id_num`.
+    """
+
+    def __init__(
+        self,
+        records: PlatformRecords,
+        *,
+        push: PushChannel,
+        clock: Clock,
+        randomness: Randomness,
+        hash_secret: bytes,
+    ) -> None:
+        self._records = records
+        self._push = push
+        self._clock = clock
+        self._randomness = randomness
+        self._hash_secret = hash_secret
+
+    def answer(self, interface: Interface, body: Mapping[str, Any], finding: Finding) -> Reply:
+        """Answers one request; a refusal is an answer too.
+
+        Args:
+            interface: Which method was called.
+            body: The JSON object that came.
+            finding: Filled in on the way.
+        """
+        provider: ServiceProvider | None = None
+        try:
+            provider = self._service_provider(body)
+            self._verify_checksum(interface, body, provider, finding)
+            if interface is Interface.GET_RESULT:
+                return self._result(provider, body, finding)
+            return self._new_ticket(interface, provider, body, finding)
+        except PlatformError as error:
+            transaction_id = body.get("transaction_id")
+            return refusal(
+                interface,
+                error.code,
+                error.explanation,
+                transaction_id=transaction_id if isinstance(transaction_id, str) else "",
+                key=provider.aes_key if provider else None,
+            )
+
+    def id_number_of(self, body: Mapping[str, Any]) -> str | None:
+        """Returns whom a request is about, as far as it can be told without checking it."""
+        direct, ticket_id = body.get("id_num"), body.get("sp_ticket_id")
+        if isinstance(direct, str):
+            return direct
+        found = self._records.tickets.get(ticket_id) if isinstance(ticket_id, str) else None
+        return found.id_number if found else None
+
+    def _service_provider(self, body: Mapping[str, Any]) -> ServiceProvider:
+        found = self._records.service_providers.get(wire.required_text(body, "sp_service_id"))
+        if found is None:
+            raise PlatformError("SPSVCID_NF", "no such sp_service_id is registered here")
+        return found
+
+    def _verify_checksum(
+        self,
+        interface: Interface,
+        body: Mapping[str, Any],
+        provider: ServiceProvider,
+        finding: Finding,
+    ) -> None:
+        finding.payload = wire.sp_payload(interface, body)
+        claimed = wire.optional_text(body, "sp_checksum")
+        if not claimed:
+            finding.checksum_verified = False
+            raise PlatformError(assumptions.CHECKSUM_MISSING_CODE, "sp_checksum is missing")
+        finding.checksum_verified = checksum.verifies(claimed, finding.payload, provider.aes_key)
+        if not finding.checksum_verified:
+            raise PlatformError(
+                "INV_SP_CHECKSUM",
+                "compare with the payload in GET /sim/v1/requests, or use moica-simulator explain",
+            )
+
+    def _new_ticket(
+        self,
+        interface: Interface,
+        provider: ServiceProvider,
+        body: Mapping[str, Any],
+        finding: Finding,
+    ) -> Reply:
+        request = wire.parse_ticket_request(interface, body)
+        devices = self._devices(request)
+        used = UsedTransaction(provider.sp_service_id, request.transaction_id)
+        if self._records.transactions.get(used.key) is not None:
+            raise PlatformError("TXNLOG_INS_ERR", "this transaction_id was used before")
+        made = self._make_ticket(provider, request)
+        finding.sp_ticket_id = made.sp_ticket_id
+        with self._records.transaction():
+            self._records.transactions.put(used)
+            self._records.tickets.put(made)
+            if interface is Interface.REQUEST_PUSH:
+                for device in devices:
+                    self._push.deliver(device.device_id, made.sp_ticket_id)
+        return self._success(
+            interface, provider, request.transaction_id, {"sp_ticket": made.sp_ticket}
+        )
+
+    def _devices(self, request: TicketRequest) -> list[DeviceProfile]:
+        """Returns the bound devices that a request is for."""
+        known = self._records.devices.of(request.id_number)
+        if not known:
+            raise PlatformError("IDNUM_USERPROF_NF", "nobody with this id_num ever bound a device")
+        bound = [device for device in known if device.bound]
+        if not bound:
+            raise PlatformError("IDNUM_DEVPROF_NF", "no device is bound to this id_num any more")
+        if not request.device_name:
+            return bound
+        named = [device for device in bound if device.name == request.device_name]
+        if not named:
+            raise PlatformError("DEV_DESC_MISMATCH", "no bound device has this name")
+        return named
+
+    def _make_ticket(self, provider: ServiceProvider, request: TicketRequest) -> Ticket:
+        now = self._clock.now()
+        sp_ticket_id = self._randomness.uuid()
+        payload = {
+            "transaction_id": request.transaction_id,
+            "op_code": request.op_code,
+            "op_mode": request.op_mode,
+            "sp_service_id": provider.sp_service_id,
+            "sp_ticket_id": sp_ticket_id,
+            "sp_name": provider.name,
+            "hint": request.hint,
+            "expiration_time": assumptions.ticket_expiration_text(now + request.lifetime),
+            "hashed_id_num": self._hashed(provider, request.id_number),
+            "version": assumptions.TICKET_VERSION,
+        }
+        if request.device_name:
+            payload["device_user_def_desc"] = request.device_name
+        return Ticket(
+            sp_ticket_id=sp_ticket_id,
+            transaction_id=request.transaction_id,
+            sp_service_id=provider.sp_service_id,
+            id_number=request.id_number,
+            op_code=request.op_code,
+            op_mode=request.op_mode,
+            hint=request.hint,
+            sign=request.sign,
+            sp_ticket=ticket.encode(payload),
+            created_at=now,
+            expires_at=now + request.lifetime,
+        )
+
+    def _result(
+        self, provider: ServiceProvider, body: Mapping[str, Any], finding: Finding
+    ) -> Reply:
+        request = wire.parse_result_request(body)
+        found = self._records.tickets.get(request.sp_ticket_id)
+        if (
+            found is None
+            or found.sp_service_id != provider.sp_service_id
+            or found.transaction_id != request.transaction_id
+        ):
+            raise PlatformError(
+                "SPTKTID_SPTKT_NF", "no ticket has this sp_ticket_id and this transaction_id"
+            )
+        finding.sp_ticket_id = found.sp_ticket_id
+        match found.outcome:
+            case Undecided() if self._clock.now() < found.expires_at:
+                raise PlatformError("SPTKTID_TXNLOG_NF")
+            case Undecided():
+                raise PlatformError("SPTKT_OVD")
+            case Refused():
+                raise PlatformError("APP_USER_CANCEL")
+            case Failed(code=code):
+                raise PlatformError(code)
+            case Confirmed() as confirmed:
+                result = {"hashed_id_num": self._hashed(provider, found.id_number)}
+                if confirmed.signed_response is not None:
+                    result["signed_response"] = confirmed.signed_response
+                if confirmed.certificate is not None:
+                    result["cert"] = base64.b64encode(confirmed.certificate).decode()
+                return self._success(Interface.GET_RESULT, provider, request.transaction_id, result)
+
+    def _hashed(self, provider: ServiceProvider, id_number: str) -> str:
+        return assumptions.hashed_id_num(self._hash_secret, provider.sp_service_id, id_number)
+
+    @staticmethod
+    def _success(
+        interface: Interface,
+        provider: ServiceProvider,
+        transaction_id: str,
+        result: dict[str, str],
+    ) -> Reply:
+        return Reply(
+            interface,
+            SUCCESS,
+            "SUCCESS",
+            transaction_id=transaction_id,
+            result=result,
+            key=provider.aes_key,
+        )

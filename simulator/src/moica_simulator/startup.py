@@ -1,0 +1,60 @@
+"""How a simulator is set up, and what it takes from its state folder or makes anew."""
+
+from concurrent.futures import Executor
+from datetime import timedelta
+from pathlib import Path
+
+import attrs
+
+from moica_simulator.ca.authority import Authority, PkiUrls, found_authority
+from moica_simulator.clock import Clock
+from moica_simulator.keys import GeneratedKeys, KeySource
+from moica_simulator.log import Logger
+from moica_simulator.randomness import Randomness
+from moica_simulator.state import State
+
+__all__ = ["CoreOptions", "CoreParts", "make_core_parts"]
+
+
+@attrs.frozen
+class CoreOptions:
+    """How a core is made; see `Simulator.start`."""
+
+    public_url: str
+    log: Logger
+    state_folder: Path | None = None
+    fast: bool = False
+    keys: KeySource = attrs.field(factory=GeneratedKeys)
+    clock: Clock | None = None
+    randomness: Randomness = attrs.field(factory=Randomness)
+    history_limit: int = 10_000
+
+
+@attrs.frozen
+class CoreParts:
+    """What has to be there before the rooms are put together."""
+
+    state: State
+    clock: Clock
+    authority: Authority
+
+
+async def make_core_parts(options: CoreOptions, executor: Executor) -> CoreParts:
+    """Opens the store and takes clock and CA from it, or makes them anew."""
+    state = State(options.state_folder)
+    kept_advance = float(state.setting("clock_advanced_s", lambda: "0"))
+    clock = options.clock or Clock(advanced=timedelta(seconds=kept_advance))
+    clock.on_change(lambda: state.set("clock_advanced_s", str(clock.advanced.total_seconds())))
+    kept = state.ca.material.get("only")
+    if kept is not None:
+        return CoreParts(state, clock, Authority.load(kept))
+    authority = await found_authority(
+        options.keys,
+        executor=executor,
+        bits=2048 if options.fast else 3072,
+        now=clock.now(),
+        randomness=options.randomness,
+        urls=PkiUrls(options.public_url),
+    )
+    state.ca.material.put(authority.export())
+    return CoreParts(state, clock, authority)

@@ -1,0 +1,135 @@
+"""Reading what comes in at the edge: JSON bodies, single fields, list parameters."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from aiohttp import web
+
+from moica_simulator.errors import SimulatorError
+
+__all__ = ["Fields", "list_parameters", "parse_json", "read_fields"]
+
+_MOST = 1000
+_UNSET: Any = object()
+
+
+def parse_json(raw: bytes) -> Any:
+    """Parses strict JSON.
+
+    Raises:
+        ValueError: If it is none; `NaN` and the like, which Python would take, are none either.
+    """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is no JSON")
+
+    try:
+        return json.loads(raw.decode(), parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+async def read_fields(request: web.Request, *known: str) -> "Fields":
+    """Reads the JSON object of a control request.
+
+    Args:
+        request: The request.
+        known: The fields that it may have; others are refused, since a typing mistake would
+            otherwise go unnoticed.
+
+    Raises:
+        SimulatorError: `body_invalid`.
+    """
+    raw = await request.read()
+    if not raw and not known:
+        return Fields({})
+    if request.content_type != "application/json":
+        # Also what keeps another site's form in a browser from calling us.
+        raise _invalid(f"Content-Type application/json; {request.content_type} came", status=415)
+    try:
+        value = parse_json(raw)
+    except ValueError as error:
+        raise _invalid("a JSON object; what came is no JSON") from error
+    if not isinstance(value, dict):
+        raise _invalid(f"a JSON object; a {type(value).__name__} came")
+    if strange := sorted(set(value) - set(known)):
+        raise _invalid(f"only the fields {', '.join(known)}; {', '.join(strange)} came")
+    return Fields(value)
+
+
+class Fields:
+    """A JSON object whose fields are taken one by one, each with its type."""
+
+    def __init__(self, value: Mapping[str, Any]) -> None:
+        self._value = value
+
+    def text(self, name: str, default: str | None = _UNSET) -> Any:
+        """Returns a text, or the default if it is absent or null."""
+        value = self._take(name, default)
+        if value is default or isinstance(value, str):
+            return value
+        raise _invalid(f"{name} to be text; a {type(value).__name__} came")
+
+    def number(self, name: str, default: float | None = _UNSET) -> Any:
+        """Returns a number, or the default if it is absent or null."""
+        value = self._take(name, default)
+        if value is default or (isinstance(value, int | float) and not isinstance(value, bool)):
+            return value
+        raise _invalid(f"{name} to be a number; a {type(value).__name__} came")
+
+    def whole_number(self, name: str, default: int | None = _UNSET) -> Any:
+        """Returns a whole number, or the default if it is absent or null."""
+        value = self.number(name, default)
+        if value is default or isinstance(value, int):
+            return value
+        raise _invalid(f"{name} to be a whole number; {value} came")
+
+    def flag(self, name: str, default: bool = _UNSET) -> bool:
+        """Returns true or false, or the default if it is absent or null."""
+        value = self._take(name, default)
+        if isinstance(value, bool):
+            return value
+        raise _invalid(f"{name} to be true or false; a {type(value).__name__} came")
+
+    def get(self, name: str) -> Any:
+        """Returns a field as it came, or None."""
+        return self._value.get(name)
+
+    def has(self, name: str) -> bool:
+        """Says whether a field came at all, also as null."""
+        return name in self._value
+
+    def _take(self, name: str, default: Any) -> Any:
+        value = self._value.get(name)
+        if value is not None:
+            return value
+        if default is _UNSET:
+            raise _invalid(f"the field {name}; it is missing")
+        return default
+
+
+def list_parameters(request: web.Request) -> tuple[int, int]:
+    """Reads `limit` and `cursor` (or `after`, which means the same) of a list.
+
+    Returns:
+        The position behind which to begin (0 is the beginning), and how many items at most.
+
+    Raises:
+        SimulatorError: `parameter_invalid`.
+    """
+    cursor = request.query.get("cursor") or request.query.get("after") or "0"
+    limit = request.query.get("limit") or "100"
+    for name, value in (("cursor", cursor), ("limit", limit)):
+        if not (value.isascii() and value.isdigit() and len(value) <= 15):
+            raise SimulatorError(
+                "parameter_invalid",
+                f"{name}: expected digits, for a cursor those of an earlier next_cursor",
+            )
+    if not 1 <= int(limit) <= _MOST:
+        raise SimulatorError("parameter_invalid", f"limit: expected 1 to {_MOST}; {limit} came")
+    return int(cursor), int(limit)
+
+
+def _invalid(expected: str, *, status: int = 400) -> SimulatorError:
+    return SimulatorError("body_invalid", f"expected {expected}", status=status)

@@ -1,0 +1,58 @@
+"""`/` and `/phone/{device}`: pages for people, in Traditional Chinese.
+
+The HTML holds no data but the phone's name, escaped; everything else is fetched by a small script
+and written with `textContent`. Everything is served from here: `default-src 'self'` is enough.
+"""
+
+import functools
+import html
+import string
+from importlib import resources
+
+from aiohttp import web
+
+from moica_simulator._version import __version__
+from moica_simulator.web.keys import CORE
+
+__all__ = ["routes"]
+
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
+_FILES = ("index.js", "page.js", "phone.js", "style.css")
+
+
+def routes() -> list[web.RouteDef]:
+    """Returns the routes."""
+    return [
+        web.get("/", _index),
+        web.get("/phone/{device_id}", _phone),
+        web.get("/static/{name}", _static),
+    ]
+
+
+async def _index(_: web.Request) -> web.Response:
+    return _page("index.html")
+
+
+async def _phone(request: web.Request) -> web.Response:
+    device = request.app[CORE].device(request.match_info["device_id"])
+    return _page("phone.html", device_id=device.id, device_name=device.name)
+
+
+async def _static(request: web.Request) -> web.Response:
+    name = request.match_info["name"]
+    if name not in _FILES:
+        raise web.HTTPNotFound
+    return web.Response(
+        text=_read(name), content_type=_MEDIA_TYPES[name[name.rindex(".") :]], charset="utf-8"
+    )
+
+
+def _page(name: str, **values: str) -> web.Response:
+    escaped = {key: html.escape(value, quote=True) for key, value in values.items()}
+    text = string.Template(_read(name)).substitute(escaped, version=__version__)
+    return web.Response(text=text, content_type="text/html", charset="utf-8")
+
+
+@functools.cache
+def _read(name: str) -> str:
+    return resources.files("moica_simulator.web").joinpath("static", name).read_text("utf-8")

@@ -1,0 +1,169 @@
+"""`/moise/sp/...`: the platform as relying systems see it, with faults and history around it.
+
+Business errors arrive with HTTP 200 in the envelope; whatever else goes wrong is shaped as Spring
+Boot shapes it: `timestamp, status, error, path`.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+from aiohttp import web
+
+from moica_simulator.checksum import sha256_hex
+from moica_simulator.core import SimulatorCore
+from moica_simulator.faults import Drop, Fault, Tamper, apply_code, flip_hex, tampered
+from moica_simulator.history import RecordedRequest
+from moica_simulator.platform.idp import Finding
+from moica_simulator.platform.reply import Reply, write
+from moica_simulator.platform.wire import Interface
+from moica_simulator.web.body import parse_json
+from moica_simulator.web.keys import CORE
+
+__all__ = ["routes", "spring_error"]
+
+
+def routes() -> list[web.RouteDef]:
+    """Returns one route an interface."""
+
+    def route(interface: Interface) -> web.RouteDef:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            return await _Exchange.run(request, interface)
+
+        return web.post(f"/moise/sp/{interface.method}", handler)
+
+    return [route(interface) for interface in Interface]
+
+
+def spring_error(status: int, path: str, now: datetime) -> web.Response:
+    """Writes a non-200 answer as the platform does."""
+    return web.json_response(_spring_body(status, path, now), status=status)
+
+
+@attrs.define
+class _Exchange:
+    """One request on its way through faults, platform and history."""
+
+    core: SimulatorCore
+    request: web.Request
+    interface: Interface
+    number: int
+    at: datetime
+    body: Any = None
+    finding: Finding = attrs.field(factory=Finding)
+    applied: list[str] = attrs.field(factory=list)
+
+    @classmethod
+    async def run(cls, request: web.Request, interface: Interface) -> web.StreamResponse:
+        core = request.app[CORE]
+        exchange = cls(core, request, interface, core.history.next_number(), core.clock.now())
+        return await exchange._answer()
+
+    async def _answer(self) -> web.StreamResponse:
+        if self.request.content_type != "application/json":
+            return self._finish(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        try:
+            self.body = parse_json(await self.request.read())
+        except ValueError:
+            return self._finish(HTTPStatus.BAD_REQUEST)
+        if not isinstance(self.body, Mapping):
+            return self._finish(HTTPStatus.BAD_REQUEST)
+        faults = self.core.faults.matching(self.interface, self.core.idp.id_number_of(self.body))
+        harm = self._take_blunt(faults)
+        status, envelope = self._make(harm, faults)
+        await self._delay(faults)
+        if harm is not None and harm.drop is not None:
+            return self._drop()
+        return self._finish(status, envelope)
+
+    def _take_blunt(self, faults: list[Fault]) -> Fault | None:
+        """Takes the first fault that harms any answer; one that tampers has to see it first."""
+        for fault in faults:
+            if fault.tamper is None and fault.latency_s is None and self._count(fault):
+                return fault
+        return None
+
+    def _make(self, harm: Fault | None, faults: list[Fault]) -> tuple[int, dict[str, Any] | None]:
+        """Returns status and envelope; only an answer that is made by the platform acts."""
+        if harm is None or harm.drop is Drop.ANSWER:
+            reply = self.core.idp.answer(self.interface, self.body, self.finding)
+            return HTTPStatus.OK, self._write(reply, faults)
+        if harm.code is not None:
+            return HTTPStatus.OK, write(apply_code(self.interface, harm.code), self.core.randomness)
+        return harm.http_status or HTTPStatus.OK, None
+
+    def _write(self, reply: Reply, faults: list[Fault]) -> dict[str, Any]:
+        for fault in faults:
+            if fault.tamper is None:
+                continue
+            altered = tampered(reply, fault.tamper)
+            if altered is None or not self._count(fault):
+                continue
+            checksum = None if fault.reseal else reply.sealed(self.core.randomness)
+            if fault.tamper is Tamper.IDP_CHECKSUM:
+                checksum = flip_hex(reply.sealed(self.core.randomness))
+            return write(altered, self.core.randomness, checksum=checksum)
+        return write(reply, self.core.randomness)
+
+    async def _delay(self, faults: list[Fault]) -> None:
+        for fault in faults:
+            if fault.latency_s is not None and self._count(fault):
+                await asyncio.sleep(fault.latency_s)
+
+    def _count(self, fault: Fault) -> bool:
+        counted = self.core.faults.count(fault)
+        if counted:
+            self.applied.append(fault.fault_id)
+            self.core.log.info("fault.applied", fault_id=fault.fault_id, interface=self.interface)
+        return counted
+
+    def _drop(self) -> web.Response:
+        self._record(None, None)
+        if self.request.transport is not None:
+            self.request.transport.close()
+        return web.Response()  # nobody is there to receive it
+
+    def _finish(self, status: int, envelope: dict[str, Any] | None = None) -> web.Response:
+        answer = envelope or _spring_body(status, self.request.path, self.core.clock.now())
+        self._record(status, answer)
+        return web.json_response(answer, status=status)
+
+    def _record(self, status: int | None, answer: dict[str, Any] | None) -> None:
+        payload, ticket_id = self.finding.payload, self.finding.sp_ticket_id
+        entry = RecordedRequest(
+            number=self.number,
+            at=self.at,
+            interface=self.interface.value,
+            body=self.body,
+            payload=payload,
+            payload_sha256=None if payload is None else sha256_hex(payload),
+            checksum_verified=self.finding.checksum_verified,
+            early=(
+                self.interface is Interface.GET_RESULT
+                and ticket_id is not None
+                and self.core.history.is_early_poll(ticket_id, self.at)
+            ),
+            http_status=status,
+            answer=answer,
+            faults=tuple(self.applied),
+        )
+        self.core.history.add(entry)
+        self.core.log.debug(
+            "platform.answered",
+            interface=self.interface.value,
+            http_status=status,
+            code=entry.error_code if status == HTTPStatus.OK else None,
+            sp_ticket_id=ticket_id,
+        )
+
+
+def _spring_body(status: int, path: str, now: datetime) -> dict[str, Any]:
+    return {
+        "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.000+00:00"),
+        "status": status,
+        "error": HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error",
+        "path": path,
+    }

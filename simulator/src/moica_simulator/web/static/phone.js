@@ -1,0 +1,167 @@
+import { byId, call, element, rocDate, showProblem } from "./page.js";
+
+const device = encodeURIComponent(document.body.dataset.device);
+const SCREENS = ["welcome", "activation", "home", "scan", "request", "result"];
+const STATUS = {
+  pending: "等待確認", confirmed: "已確認", refused: "已取消", lapsed: "已逾時", failed: "失敗",
+};
+const TITLE = { ATH: "身分驗證", SIGN: "簽章確認", NFCSIGN: "簽章確認" };
+
+let screen = "";
+let phone = null;
+let opened = null; // the request on the screen
+let clockAhead = 0; // how far the simulated clock is ahead of this page's, in ms
+let lastDeviceCheck = 0;
+
+const now = () => Date.now() + clockAhead;
+
+function show(name) {
+  if (screen === name) return;
+  screen = name;
+  for (const each of SCREENS) byId(`screen-${each}`).hidden = each !== name;
+  byId(`screen-${name}`).querySelector("h2").focus();
+}
+
+function showResult(mark, title, detail) {
+  byId("result-mark").textContent = mark;
+  byId("result-title").textContent = title;
+  byId("result-detail").textContent = detail;
+  opened = null;
+  show("result");
+}
+
+function open(request) {
+  opened = request;
+  byId("request-title").textContent = TITLE[request.op_code] ?? request.op_code;
+  byId("request-sp").textContent = request.sp_name;
+  byId("request-hint").textContent = request.hint || "（未提供）";
+  for (const id of ["confirm", "refuse"]) byId(id).disabled = false;
+  showProblem(null);
+  tick();
+  show("request");
+}
+
+async function checkDevice() {
+  const [found, clock] = await Promise.all([
+    call("GET", `/devices/${device}`), call("GET", "/clock"),
+  ]);
+  clockAhead = Date.parse(clock.now) - Date.now();
+  lastDeviceCheck = Date.now();
+  const changed = !phone || phone.bound !== found.bound;
+  phone = found;
+  if (!changed) return;
+  if (!phone.bound) {
+    show("welcome");
+    return;
+  }
+  const person = await call("GET", `/people/${encodeURIComponent(phone.id_number)}`);
+  byId("holder-name").textContent = `${person.name}，您好`;
+  byId("validity").textContent =
+    `有效期間 ${rocDate(phone.certificate.not_before)} 至 ${rocDate(phone.certificate.not_after)}`;
+  show("home");
+}
+
+function showRecent(items) {
+  byId("no-requests").hidden = items.length > 0;
+  byId("recent").replaceChildren(...items.slice(-5).reverse().map((request) => {
+    const item = element("li");
+    item.append(element("strong", STATUS[request.status]), element("span", request.sp_name),
+      element("span", request.hint));
+    return item;
+  }));
+}
+
+async function checkInbox() {
+  const { items } = await call("GET", `/devices/${device}/inbox?limit=1000`);
+  showRecent(items);
+  const pending = items.filter((request) => request.status === "pending");
+  const news = pending.findLast((request) => request.sp_ticket_id !== opened?.sp_ticket_id);
+  const box = byId("notification");
+  box.hidden = !news;
+  if (news) {
+    byId("notification-sp").textContent = news.sp_name;
+    byId("notification-hint").textContent = news.hint;
+    box.onclick = () => open(news);
+  }
+  const mine = items.find((request) => request.sp_ticket_id === opened?.sp_ticket_id);
+  if (screen === "request" && mine && mine.status !== "pending") ended(mine);
+}
+
+function ended(request) {
+  if (request.status === "confirmed") {
+    showResult("✓", "驗證成功", `${request.sp_name}：${request.hint}`);
+  } else if (request.status === "refused") {
+    showResult("✕", "您已取消", "這次的要求不會送出簽章。");
+  } else if (request.status === "lapsed") {
+    showResult("!", "已逾時", "請回到原系統重新操作。");
+  } else {
+    showResult("!", "無法完成", "請回到原系統重新操作。");
+  }
+}
+
+async function decide(decision) {
+  const { sp_ticket_id: ticket } = opened;
+  for (const id of ["confirm", "refuse"]) byId(id).disabled = true;
+  try {
+    ended(await call("POST", `/devices/${device}/requests/${encodeURIComponent(ticket)}/${decision}`));
+  } catch (error) {
+    showResult("!", "無法完成", error.code ? `${error.message}（${error.code}）` : error.message);
+  }
+}
+
+function tick() {
+  byId("time").textContent = new Date(now()).toLocaleTimeString("zh-TW", {
+    hour: "2-digit", minute: "2-digit", hour12: false,
+  });
+  if (!opened) return;
+  const left = Math.max(0, Math.ceil((Date.parse(opened.expires_at) - now()) / 1000));
+  byId("remaining").textContent = String(left);
+}
+
+async function poll() {
+  try {
+    if (!phone || Date.now() - lastDeviceCheck > 5000) await checkDevice();
+    if (phone.bound) await checkInbox();
+    if (byId("problem").dataset.line) showProblem(null);
+    delete byId("problem").dataset.line;
+  } catch (error) {
+    showProblem(error);
+    byId("problem").dataset.line = "1";
+  }
+  tick();
+  setTimeout(poll, 1000);
+}
+
+function onSubmit(id, action) {
+  byId(id).addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    const button = form.querySelector("[type=submit]");
+    button.disabled = true;
+    try {
+      await action(Object.fromEntries(new FormData(form)));
+      form.reset();
+      showProblem(null);
+    } catch (error) {
+      showProblem(error);
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+onSubmit("bind", async ({ code }) => {
+  await call("POST", `/devices/${device}/bind`, { activation_code: code.trim() });
+  await checkDevice();
+});
+onSubmit("scan", async ({ payload }) => {
+  open(await call("POST", `/devices/${device}/scan`, { payload: payload.trim() }));
+});
+byId("choose-code").addEventListener("click", () => show("activation"));
+for (const button of document.querySelectorAll("[data-go]")) {
+  button.addEventListener("click", () => { showProblem(null); show(button.dataset.go); });
+}
+byId("confirm").addEventListener("click", () => decide("confirm"));
+byId("refuse").addEventListener("click", () => decide("refuse"));
+byId("done").addEventListener("click", () => show("home"));
+poll();

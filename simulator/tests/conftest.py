@@ -1,0 +1,206 @@
+"""What the tests share: a simulator with prepared keys, and a relying system of their own."""
+
+import base64
+import hashlib
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from moica_simulator import Clock, Device, KeyPool, Simulator
+
+WANG = "A123456789"
+LEE = "B123456780"
+SERVICE_ID = "20261123090000000001"
+NOON = datetime(2026, 4, 24, 4, 0, tzinfo=UTC)
+
+ORDERS = {
+    "getSpTicket": (
+        *("transaction_id", "sp_service_id", "id_num", "op_code", "op_mode", "hint"),
+        "sign_data",
+    ),
+    "getAthOrSignResult": ("transaction_id", "sp_service_id", "sp_ticket_id"),
+    "requestAthOrSignPush": (
+        *("transaction_id", "sp_service_id", "id_num", "device_user_def_desc", "op_code", "hint"),
+        "sign_data",
+    ),
+}
+
+
+class RelyingSystem:
+    """A small TW FidO client, written from the protocol file and nothing of the simulator's."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession, key: bytes) -> None:
+        self.url = url
+        self.key = key
+        self.service_id = SERVICE_ID
+        self._session = session
+
+    @property
+    def key_base64(self) -> str:
+        """The AES key as it is registered."""
+        return base64.b64encode(self.key).decode()
+
+    def seal(self, payload: str, iv: bytes | None = None) -> str:
+        """Makes a checksum."""
+        nonce = os.urandom(12) if iv is None else iv
+        text = hashlib.sha256(payload.encode()).hexdigest().encode()
+        return (nonce + AESGCM(self.key).encrypt(nonce, text, None)).hex()
+
+    def unseal(self, checksum: str) -> str:
+        """Opens a checksum and returns the hash inside."""
+        raw = bytes.fromhex(checksum)
+        return AESGCM(self.key).decrypt(raw[:12], raw[12:], None).decode()
+
+    def signed(self, method: str, body: dict[str, Any], iv: bytes | None = None) -> dict[str, Any]:
+        """Adds the right checksum to a body."""
+        flat = {**(body.get("sign_info") or {}), **body}
+        payload = "".join(flat.get(name) or "" for name in ORDERS[method])
+        return {**body, "sp_checksum": self.seal(payload, iv)}
+
+    def push_body(self, **changes: Any) -> dict[str, Any]:
+        """Makes the body of a push; a field changed to `...` is left out."""
+        body = {
+            "transaction_id": str(uuid.uuid4()),
+            "sp_service_id": self.service_id,
+            "id_num": WANG,
+            "op_code": "SIGN",
+            "hint": "公文文號：1153000165",
+            "time_limit": 60,
+            "sign_info": {
+                "sign_type": "PKCS#1",
+                "sign_data": "RE9DX0RJR0VTVF8xMjM0NTY3ODkw",
+                "tbs_encoding": "base64",
+                "hash_algorithm": "SHA256",
+            },
+        }
+        return {key: value for key, value in {**body, **changes}.items() if value is not ...}
+
+    def ticket_body(self, **changes: Any) -> dict[str, Any]:
+        """Makes the body of a ticket request for a QR code."""
+        return self.push_body(**{"op_mode": "I-SCAN", **changes})
+
+    async def post(self, method: str, body: Any) -> tuple[int, Any]:
+        """Posts a body as it is and returns status and JSON."""
+        url = f"{self.url}/moise/sp/{method}"
+        async with self._session.post(url, json=body) as response:
+            return response.status, await response.json()
+
+    async def call(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Seals and posts a body; the answer must be an envelope."""
+        status, answer = await self.post(method, self.signed(method, body))
+        assert status == 200
+        assert isinstance(answer, dict)
+        return answer
+
+    async def push(self, **changes: Any) -> tuple[dict[str, Any], str]:
+        """Pushes; returns the body sent and the ticket's id."""
+        body = self.push_body(**changes)
+        return body, ticket_id_in(await self.call("requestAthOrSignPush", body))
+
+    async def qr(self, **changes: Any) -> tuple[dict[str, Any], str, str]:
+        """Asks for a QR ticket; returns the body sent, the ticket's id, and the ticket."""
+        body = self.ticket_body(**changes)
+        answer = await self.call("getSpTicket", body)
+        return body, ticket_id_in(answer), answer["result"]["sp_ticket"]
+
+    async def result(self, body: dict[str, Any], ticket_id: str) -> dict[str, Any]:
+        """Asks for the result of a ticket."""
+        return await self.call(
+            "getAthOrSignResult",
+            {
+                "transaction_id": body["transaction_id"],
+                "sp_service_id": self.service_id,
+                "sp_ticket_id": ticket_id,
+            },
+        )
+
+    async def result_code(self, body: dict[str, Any], ticket_id: str) -> str:
+        """Asks for the result and returns its code without prefix."""
+        return bare(await self.result(body, ticket_id))
+
+
+def bare(answer: dict[str, Any]) -> str:
+    """Returns an answer's code without its interface."""
+    code = str(answer["error_code"])
+    return code.split("-", 4)[-1] if code.startswith("SP-API-") else code
+
+
+def ticket_payload(ticket: str) -> bytes:
+    """Returns the JSON inside a ticket."""
+    first = ticket.split(".")[0]
+    return base64.urlsafe_b64decode(first + "=" * (-len(first) % 4))
+
+
+def ticket_id_in(answer: dict[str, Any]) -> str:
+    """Returns the id inside a ticket that was answered."""
+    import json
+
+    assert answer["error_code"] == "0", answer
+    ticket_id = json.loads(ticket_payload(answer["result"]["sp_ticket"]))["sp_ticket_id"]
+    assert isinstance(ticket_id, str)
+    return ticket_id
+
+
+@pytest.fixture(scope="session")
+def keys() -> KeyPool:
+    """RSA keys for the whole run."""
+    return KeyPool()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still at noon of 115/04/24 in Taipei."""
+    return Clock(frozen_at=NOON)
+
+
+@pytest.fixture
+async def sim(keys: KeyPool, clock: Clock) -> AsyncIterator[Simulator]:
+    """A running simulator."""
+    async with Simulator.start(fast=True, keys=keys, clock=clock) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """An HTTP client."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def system(sim: Simulator, http: aiohttp.ClientSession) -> RelyingSystem:
+    """A relying system that is registered."""
+    made = RelyingSystem(sim.url, http, bytes(range(32)))
+    await sim.add_service_provider(made.service_id, made.key_base64, "公文線上簽核系統")
+    return made
+
+
+@pytest.fixture
+async def phone(sim: Simulator) -> Device:
+    """Wang's bound phone."""
+    await sim.add_person(WANG, "王小明")
+    return await sim.bind_device(WANG, "我的手機")
+
+
+@pytest.fixture
+async def other_phone(sim: Simulator) -> Device:
+    """Lee's bound phone."""
+    await sim.add_person(LEE, "李大同")
+    return await sim.bind_device(LEE, "李的手機", "iOS")
+
+
+@pytest.fixture
+def code_of() -> Callable[[dict[str, Any]], str]:
+    """Takes an answer's code without its interface."""
+    return bare
+
+
+@pytest.fixture
+def relying_system() -> type[RelyingSystem]:
+    """The class, for tests that start simulators of their own."""
+    return RelyingSystem
