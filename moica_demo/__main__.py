@@ -69,8 +69,8 @@ def _print_welcome(demo: Running, seconds: float) -> None:
         f"  閘道     gateway           {settings.gateway_url}",
         "",
         f"  sign in as {user} ({name}), password demo-115; ID number 身分證字號 {id_number}",
-        "  1. 基本資料 → 使用者憑證登記 → 新增 → 行動自然人憑證 → 申請, then 確認 on the phone's page",
-        "  2. 儀錶板 → 1153000165 → 蓋章 → 送出 → 儲存並送出, then 確認 on the phone's page",
+        "  1. 基本資料 → 使用者憑證登記 → 新增 → 行動自然人憑證 → 申請; 確認 on the phone's page",
+        "  2. 儀錶板 → 1153000165 → 蓋章 → 送出 → 儲存並送出; 確認 on the phone's page",
         "",
         f"  keys for scripts: {settings.env_file}",
         "  Ctrl-C stops; the next start goes on from here.",
@@ -79,7 +79,7 @@ def _print_welcome(demo: Running, seconds: float) -> None:
 
 
 def _auto() -> int:
-    from moica_demo.tour import play  # noqa: PLC0415 - only the tour needs it
+    from moica_demo.tour import play
 
     gateway, simulator, document_system = free_ports(3)
     with tempfile.TemporaryDirectory(prefix="moica-demo-") as folder:

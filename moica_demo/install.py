@@ -29,13 +29,15 @@ def ensure_installed(requirements: str = "demo") -> None:
     Raises:
         DemoError: saying what is missing on this machine, and how to get it.
     """
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this is what tells an older Python
         found = ".".join(map(str, sys.version_info[:3]))
         raise DemoError(f"Python 3.11 or newer is needed, this is {found}")
     if shutil.which("openssl") is None:
         raise DemoError("`openssl` is missing; on Debian and Ubuntu: apt install openssl")
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        raise DemoError("Python's `venv` is missing; on Debian and Ubuntu: apt install python3-venv")
+        raise DemoError(
+            "Python's `venv` is missing; on Debian and Ubuntu: apt install python3-venv"
+        )
     lock = ROOT / "requirements" / f"{requirements}.txt"
     stamp = _VENV / f".installed-{requirements}"
     state = _digest(lock, *(package / "pyproject.toml" for package in _PACKAGES))

@@ -74,8 +74,14 @@ def running(settings: DemoSettings) -> Iterator[Running]:
             settings,
             processes,
             "simulator",
-            ["moica-simulator", "serve", "--port", str(settings.simulator_port), "--state"]
-            + [str(settings.directory / "simulator" / "state")],
+            [
+                "moica-simulator",
+                "serve",
+                "--port",
+                str(settings.simulator_port),
+                "--state",
+                str(settings.directory / "simulator" / "state"),
+            ],
         )
         wait_ready(settings.simulator_url, lambda: _alive(simulator))
         phones = _people(settings)
@@ -97,7 +103,10 @@ def running(settings: DemoSettings) -> Iterator[Running]:
         ).decode("ascii")
         _set_up_gateway(settings, (sp_service_id, aes_key), api_key, webhook_secret)
         gateway = _start(
-            settings, processes, "gateway", ["moica-gateway", "--config", _config(settings), "serve"]
+            settings,
+            processes,
+            "gateway",
+            ["moica-gateway", "--config", _config(settings), "serve"],
         )
         document_system = _start(
             settings,
@@ -149,12 +158,10 @@ def _start(
 
 
 def _clean_environment() -> dict[str, str]:
-    """Without settings that were meant for another gateway or document system."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MOICA_GATEWAY_", "DOCUMENT_SYSTEM_", "SIMULATOR_"))
-    }
+    """Without settings that were meant for another gateway or document system; and with compiled
+    files kept, since a start of a program is mostly imports."""
+    foreign = ("MOICA_GATEWAY_", "DOCUMENT_SYSTEM_", "SIMULATOR_", "PYTHONDONTWRITEBYTECODE")
+    return {n: value for n, value in os.environ.items() if not n.startswith(foreign)}
 
 
 def _alive(process: subprocess.Popen[bytes]) -> None:
@@ -244,7 +251,9 @@ crl_hosts = ["127.0.0.1:{settings.simulator_port}"]
     _gateway(settings, ["tenant", "add", TENANT, "--name", "示範公文系統"])
     set_key = ["tenant", "service-provider", TENANT, "--sp-service-id", sp_service_id]
     _gateway(settings, [*set_key, "--aes-key-file", "-", "--key-id", key_id], aes_key)
-    _gateway(settings, ["key", "add", TENANT, "--name", "demo", *scopes, "--key-file", "-"], api_key)
+    _gateway(
+        settings, ["key", "add", TENANT, "--name", "demo", *scopes, "--key-file", "-"], api_key
+    )
     _gateway(settings, ["webhook", "add", TENANT, hook, "--secret-file", "-"], webhook_secret)
     done.write_text(state)
 
