@@ -1,16 +1,21 @@
 """What the tests share: a simulator with prepared keys, and a relying system of their own."""
 
+import asyncio
 import base64
 import hashlib
+import json
 import os
+import subprocess
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from moica_simulator import Clock, Device, KeyPool, Simulator
 
 WANG = "A123456789"
@@ -138,8 +143,6 @@ def ticket_payload(ticket: str) -> bytes:
 
 def ticket_id_in(answer: dict[str, Any]) -> str:
     """Returns the id inside a ticket that was answered."""
-    import json
-
     assert answer["error_code"] == "0", answer
     ticket_id = json.loads(ticket_payload(answer["result"]["sp_ticket"]))["sp_ticket_id"]
     assert isinstance(ticket_id, str)
@@ -192,6 +195,24 @@ async def other_phone(sim: Simulator) -> Device:
     """Lee's bound phone."""
     await sim.add_person(LEE, "李大同")
     return await sim.bind_device(LEE, "李的手機", "iOS")
+
+
+@pytest.fixture
+def openssl(tmp_path: Path) -> Callable[..., Awaitable[tuple[int, str]]]:
+    """Runs openssl in a folder of its own, off the loop; returns its status and all it said."""
+
+    def run(arguments: str, files: dict[str, bytes]) -> tuple[int, str]:
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+        done = subprocess.run(
+            ["openssl", *arguments.split()], cwd=tmp_path, capture_output=True, check=False
+        )
+        return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
+
+    async def call(arguments: str, **files: bytes) -> tuple[int, str]:
+        return await asyncio.to_thread(run, arguments, files)
+
+    return call
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from moica_simulator.checksum import AesKey, open_checksum, seal, sha256_hex, verifies
 from moica_simulator.platform.reply import Reply
 from moica_simulator.platform.wire import Interface, sp_payload
@@ -16,7 +17,6 @@ VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8")
 KEY = AesKey.parse(VECTORS["aes_key_base64"])
 CHECKSUMS = VECTORS["checksums"]
 BY_NAME = {each["name"]: each for each in CHECKSUMS}
-SP_INTERFACES = {"ATH-01 sp": "SP-API-ATH-01", "ATH-02 sp": "SP-API-ATH-02", "ATH-03": "SP-API-ATH-03"}
 
 
 def named(vector: dict[str, Any]) -> str:

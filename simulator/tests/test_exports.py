@@ -1,16 +1,22 @@
-"""What the package promises: every module says what it exports, in order, and it is there."""
+"""What the package promises: every module says what it exports, sorted, and it is there."""
 
 import importlib
 import pkgutil
 
-import moica_simulator
 import pytest
+
+import moica_simulator
 
 MODULES = sorted(
     each.name
     for each in pkgutil.walk_packages(moica_simulator.__path__, "moica_simulator.")
     if not each.name.endswith("__main__")
 )
+
+
+def order(name: str) -> tuple[int, str]:
+    """Constants, then classes, then functions, each by name: as ruff sorts them."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
 
 
 @pytest.mark.parametrize("name", ["moica_simulator", *MODULES])
@@ -22,7 +28,7 @@ def test_all_is_true_and_sorted(name: str) -> None:
     if exported is None:
         assert hasattr(module, "__path__") or name.endswith("_version")
         return
-    assert exported == sorted(exported)
+    assert exported == sorted(exported, key=order)
     assert all(hasattr(module, each) for each in exported)
 
 

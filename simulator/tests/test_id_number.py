@@ -1,6 +1,7 @@
 """ID numbers with their check digit, by numbers worked out by hand."""
 
 import pytest
+
 from moica_simulator.id_number import IdNumberFault, fault_in
 
 
@@ -28,8 +29,10 @@ def test_a_wrong_check_digit_is_told(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a123456789", "A12345678", "A1234567890", "A323456789", "AE12345678", "1123456789"]
-    + ["A12345678９", "A123456789\n", " A123456789", "王123456789"],
+    [
+        *("", "a123456789", "A12345678", "A1234567890", "A323456789", "AE12345678"),
+        *("1123456789", "A12345678９", "A123456789\n", " A123456789", "王123456789"),
+    ],
 )
 def test_another_form_is_told(text: str) -> None:
     """Length, letters, and digits that only look like digits."""

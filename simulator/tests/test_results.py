@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 import pytest
+
 from moica_simulator import Clock, Device, PlatformError, Simulator, TicketStatus
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from moica_simulator import PlatformError
 from moica_simulator.ticket import decode, encode
 

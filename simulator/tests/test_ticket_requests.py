@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from moica_simulator import Clock, Device, Simulator
 
 SIGN = {
@@ -252,9 +253,7 @@ async def test_a_push_rings_the_devices_it_names(
     assert len(await sim.inbox(tablet.id)) == 3
 
 
-async def test_the_ticket_says_what_was_asked(
-    system: Any, phone: Device, clock: Clock
-) -> None:
+async def test_the_ticket_says_what_was_asked(system: Any, phone: Device, clock: Clock) -> None:
     """Fields, Taipei time of lapsing, and a checksum that covers the ticket."""
     import base64
 

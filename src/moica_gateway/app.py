@@ -16,7 +16,6 @@ from typing import Any
 import structlog
 from aiohttp import web
 from attrs import frozen
-from moica_gateway.web.application import WebOptions, create_web_app
 
 from moica_gateway.adapters.outlets.webhook import WebhookOutlet
 from moica_gateway.domain.values import Secret
@@ -40,6 +39,7 @@ from moica_gateway.trust import (
     refuse_simulator_ca,
     require_pinned,
 )
+from moica_gateway.web.application import WebOptions, create_web_app
 from moica_gateway.workers.delivery import Delivery
 from moica_gateway.workers.housekeeping import Housekeeping
 from moica_gateway.workers.poller import Poller

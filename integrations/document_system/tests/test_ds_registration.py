@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
 from aiohttp import web
+
+from document_system.web.keys import FOLLOW_UP
 
 ENDINGS = [
     ("rejected", "您已於手機上取消，未完成註冊。"),
@@ -112,6 +115,24 @@ async def test_a_lost_answer_is_asked_for_under_the_same_key(world: Any) -> None
     )
     assert page.data("transaction") == world.gateway.last()["id"]
     assert len(world.gateway.transactions) == 1
+
+
+async def test_a_registration_whose_answer_never_came_is_given_up(world: Any) -> None:
+    """The ID number is not kept, so it cannot be asked for again: it ends, and says so."""
+    world.gateway.down = True
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    assert "再按一次「申請」" in page.words
+    with sqlite3.connect(world.data / "document-system.sqlite3") as db:
+        (id_,) = db.execute("SELECT id FROM confirmations").fetchone()
+    db.close()
+    for seconds, status in ((0, "pending"), (91, "failed")):
+        world.clock.pass_seconds(seconds)
+        await world.app[FOLLOW_UP].once()
+        page = await browser.get(f"/certificates/registrations/{id_}")
+        assert page.data("status") == status
+    assert page.data("error") == "start_unknown"
+    assert "無法確認是否已通知手機" in page.words
 
 
 async def test_an_open_transaction_is_offered_to_be_cancelled(world: Any) -> None:

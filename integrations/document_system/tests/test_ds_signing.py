@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from document_system.web.keys import FOLLOW_UP
+
 NUMBER = "1153000165"
 
 
@@ -363,8 +365,6 @@ async def test_a_signature_with_an_unregistered_certificate_is_not_stored(world:
 
 async def test_follow_up_finds_what_no_webhook_told(world: Any) -> None:
     """With every webhook lost and no window open, the lapse and the signature are still found."""
-    from document_system.web.keys import FOLLOW_UP
-
     browser = await ready(world)
     page = await browser.send_for_signing(NUMBER)
     world.gateway.end("completed")

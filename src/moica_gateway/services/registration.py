@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 
 from moica_gateway.domain.hints import registration_hint
-from moica_gateway.domain.statements import registration_statement
-
 from moica_gateway.domain.models import (
     Document,
     Kind,
@@ -20,6 +18,7 @@ from moica_gateway.domain.models import (
     Status,
     Transaction,
 )
+from moica_gateway.domain.statements import registration_statement
 from moica_gateway.domain.values import PersonId, TransactionId
 from moica_gateway.errors import error
 from moica_gateway.ports import UnitOfWork

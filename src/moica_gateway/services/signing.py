@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 
 from moica_gateway.domain.hints import document_number, signature_hint
-
 from moica_gateway.domain.models import (
     Credential,
     CredentialStatus,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import jinja2
 from aiohttp import web
 from attrs import field, frozen
-from moica_gateway.webhooks import WebhookReceiver
 
 from document_system.asking import Asking, Desk
 from document_system.follow_up import FollowUp
@@ -15,6 +14,7 @@ from document_system.registering import Registering
 from document_system.settings import Settings
 from document_system.signing import Signing
 from document_system.web.throttle import Throttle
+from moica_gateway.webhooks import WebhookReceiver
 
 __all__ = [
     "ASKING",

@@ -6,11 +6,11 @@ import logging
 from typing import Final
 
 from aiohttp import web
-from moica_gateway.outcomes import Outcome
 
 from document_system.outcomes import Applied, NotYet, apply_outcome
 from document_system.web.keys import DESK, FOLLOW_UP, RECEIVER
 from moica_gateway.errors import GatewayError
+from moica_gateway.outcomes import Outcome
 
 __all__ = ["routes"]
 
