@@ -49,6 +49,7 @@ from moica_gateway.errors import GatewayError, problem
 
 START = datetime(2026, 4, 29, 6, 58, 11, tzinfo=UTC)
 CODES = ("upstream_unavailable", "device_not_bound", "push_unavailable", "wrong_device")
+_REFUSALS = ("transaction_closed", "challenge_limit")
 FAULTS = st.sampled_from(CODES).map(
     lambda code: Fault(problem=problem(code, "x", upstream_code="X"), spoke=True)
 )
@@ -93,9 +94,7 @@ def new_transaction(limit: int = 60) -> Transaction:
 
 def handle(name: str) -> Handle:
     """A ticket."""
-    return Handle(
-        transaction_id=name, ticket="t", ticket_id=name, sp_key_id="k", sent_checksums=()
-    )
+    return Handle(transaction_id=name, ticket="t", ticket_id=name, sp_key_id="k", sent_checksums=())
 
 
 def verified() -> Verified:
@@ -121,8 +120,8 @@ class Lifecycle(RuleBasedStateMachine):
         try:
             decision = decide(before, event, self.now)  # type: ignore[arg-type]
         except GatewayError as e:
-            assert isinstance(event, AddChallenge)
-            assert e.code in ("transaction_closed", "challenge_limit")
+            if not isinstance(event, AddChallenge) or e.code not in _REFUSALS:
+                raise
             return None
         after = decision.transaction
         if not decision.changed:
@@ -151,9 +150,7 @@ class Lifecycle(RuleBasedStateMachine):
     def ticket_arrives(self, data: st.DataObject) -> None:
         """The platform answers with a ticket."""
         challenge = self.any_challenge(data)
-        self.apply(
-            BeginEnded(challenge_id=challenge.id, result=Begun(handle=handle(challenge.id)))
-        )
+        self.apply(BeginEnded(challenge_id=challenge.id, result=Begun(handle=handle(challenge.id))))
 
     @rule(data=st.data(), fault=FAULTS)
     def beginning_fails(self, data: st.DataObject, fault: Fault) -> None:

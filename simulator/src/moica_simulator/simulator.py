@@ -100,6 +100,8 @@ class Simulator(SimulatorCore):
                 access_log=None,
                 logger=bare_http_logger(),
                 handle_signals=False,
+                # An answer delayed by a fault must not delay the stop as well.
+                shutdown_timeout=0.5,
             )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)

@@ -16,8 +16,8 @@ from moica_simulator.web.keys import CORE
 
 __all__ = ["routes"]
 
-_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
-_FILES = ("index.js", "page.js", "phone.js", "style.css")
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_FILES = ("icon.svg", "index.js", "page.js", "phone.js", "style.css")
 
 
 def routes() -> list[web.RouteDef]:

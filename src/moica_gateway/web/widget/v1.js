@@ -75,7 +75,7 @@ button { font: inherit; min-height: 2.75rem; padding: .4rem 1.1rem; border-radiu
   border: 2px solid var(--accent); background: var(--bg); color: var(--accent); font-weight: 600; }
 button:focus-visible, h2:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 button[disabled] { opacity: .6; cursor: default; }
-.qr { background: #fff; padding: .5rem; width: min(100%, 300px); min-width: 280px; box-sizing: content-box; margin: .5rem auto; }
+.qr { background: #fff; padding: .5rem; width: min(100%, 330px); min-width: 310px; box-sizing: content-box; margin: .5rem auto; }
 .qr svg { display: block; width: 100%; height: auto; }
 .warn { font-weight: 600; color: var(--bad); }
 [hidden] { display: none !important; }
