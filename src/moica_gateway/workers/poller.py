@@ -261,10 +261,11 @@ class Poller:
         transaction = await self._settlement.answered(
             ticket.tenant, ticket.transaction_id, ticket.challenge_id, answer
         )
-        if watch is None and not isinstance(answer, Pending | Fault):
+        self.watch(transaction)
+        if transaction.status.terminal and not isinstance(answer, Pending | Fault):
+            # A late word was heard; it is recorded once.
             ticket.ended = True
             self._tickets.pop(ticket.challenge_id, None)
-        self.watch(transaction)
 
     async def _settle(self, transaction_id: TransactionId) -> None:
         watch = self._watches.get(transaction_id)

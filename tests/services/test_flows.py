@@ -1,0 +1,386 @@
+"""The services with doubles of every port, in simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from attrs import define
+
+from moica_gateway.domain.models import (
+    Approved,
+    CertificateSignature,
+    Channel,
+    Fault,
+    Pending,
+    Refused,
+    Scope,
+    Status,
+    Transaction,
+)
+from moica_gateway.domain.policy import TenantPolicy
+from moica_gateway.domain.values import IdNumber, Secret, TenantId
+from moica_gateway.errors import GatewayError, problem
+from moica_gateway.events.local import LocalEventBus
+from moica_gateway.ports import DeliveryFailed
+from moica_gateway.services.bundle import Services, make_services
+from moica_gateway.services.commands import (
+    Caller,
+    IdempotencyUse,
+    NewDocument,
+    NewRegistration,
+    NewSignature,
+)
+from moica_gateway.services.context import Context
+from moica_gateway.services.settlement import Settlement
+from moica_gateway.testing.clock import FrozenClock
+from moica_gateway.testing.formats import PlainFormat
+from moica_gateway.testing.judge import ScriptedJudge
+from moica_gateway.testing.outlet import RecordingOutlet
+from moica_gateway.testing.random import SeededRandom
+from moica_gateway.testing.seals import FixedSeals
+from moica_gateway.testing.store import MemoryStore
+from moica_gateway.testing.upstream import ScriptedUpstream
+from moica_gateway.workers.delivery import Delivery
+from moica_gateway.workers.poller import Poller
+
+TENANT = TenantId("t1")
+SCOPES = frozenset(Scope)
+CALLER = Caller(tenant=TENANT, actor="key:1", scopes=SCOPES)
+STRANGER = Caller(tenant=TenantId("t2"), actor="key:2", scopes=SCOPES)
+ID_NUMBER = IdNumber.parse("A123456789")
+OTHER_ID = IdNumber.parse("B223456782")
+APPROVED = Approved(
+    proof=CertificateSignature(
+        unverified_certificate=b"certificate",
+        unverified_signatures=(b"signature",),
+        hashed_id_num="h1",
+        raw=b"{}",
+    )
+)
+REFUSED = Refused(problem=problem("holder_refused", "x", upstream_code="APP_USER_CANCEL"))
+UNAVAILABLE = Fault(
+    problem=problem("upstream_unavailable", "x", upstream_code="DB_CONN_ERR"), spoke=True
+)
+UNREACHABLE = Fault(problem=problem("upstream_unreachable", "x"), spoke=False)
+
+
+@define
+class House:
+    """Everything put together; `poller` may be replaced by a restart."""
+
+    clock: FrozenClock
+    store: MemoryStore
+    upstream: ScriptedUpstream
+    judge: ScriptedJudge
+    context: Context
+    services: Services
+    poller: Poller
+    alarms: list[str]
+    woken: list[int]
+
+    async def pass_time(self, seconds: float) -> None:
+        """While the poller runs."""
+        await self.clock.advance(seconds)
+        await self.clock.settle()
+
+    async def current(self, transaction: Transaction) -> Transaction:
+        """As it is now."""
+        return await self.services.transactions.get(CALLER, transaction.id)
+
+    async def register(self, **changes: Any) -> Transaction:
+        """Completed."""
+        new = NewRegistration(user_id="u1", id_number=ID_NUMBER, **changes)
+        made = await self.services.registration.create(CALLER, new, None)
+        self.upstream.answer(f"ticket-{len(self.upstream.begun)}", APPROVED)
+        await self.pass_time(4)
+        return await self.current(made.transaction)
+
+    async def sign(self, use: IdempotencyUse | None = None, **changes: Any) -> Transaction:
+        """Begun."""
+        document = NewDocument(number="1153000165", sha256=hashlib.sha256(b"x").hexdigest())
+        new = NewSignature(user_id="u1", documents=(document,), **changes)
+        return (await self.services.signing.create(CALLER, new, use)).transaction
+
+    def answer(self, *answers: Any) -> None:
+        """Of the latest ticket."""
+        self.upstream.answer(f"ticket-{len(self.upstream.begun)}", *answers)
+
+    async def actions(self, transaction: Transaction) -> list[str]:
+        """Of the audit record."""
+        records = await self.store.read(
+            lambda uow: uow.audit_records(TENANT, transaction_id=transaction.id)
+        )
+        return [r.action for r in records]
+
+
+def build(clock: FrozenClock, store: MemoryStore, upstream: ScriptedUpstream) -> House:
+    """Around a store that may have been there before."""
+    alarms: list[str] = []
+    woken: list[int] = []
+    judge = ScriptedJudge()
+    context = Context(
+        store=store,
+        clock=clock,
+        random=SeededRandom(len(upstream.begun) + 1),
+        seals=FixedSeals(),
+        upstream=upstream,
+        judge=judge,
+        formats={"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())},
+        bus=LocalEventBus(clock),
+        environment="simulator",
+        outbox_written=lambda: woken.append(1),
+        alarm=lambda name, _fields: alarms.append(name),
+    )
+    settlement = Settlement(context)
+    poller = Poller(context, settlement)
+    services = make_services(context, settlement, poller.watch)
+    return House(clock, store, upstream, judge, context, services, poller, alarms, woken)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    """Two tenants, the poller running."""
+    clock = FrozenClock()
+    made = build(clock, MemoryStore(clock, FixedSeals()), ScriptedUpstream())
+    for tenant in ("t1", "t2"):
+        await made.services.tenants.create_tenant(TenantId(tenant), tenant, TenantPolicy())
+        await made.services.tenants.set_service_provider(
+            TenantId(tenant), "20261123090000000001", Secret(bytes(32)), "k1"
+        )
+    task = asyncio.ensure_future(made.poller.run())
+    await clock.settle()
+    yield made
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_register_and_sign_by_push(house: House) -> None:
+    """The whole way: ticket, poll, judge, artifact, credential, event."""
+    registered = await house.register()
+    assert registered.status is Status.COMPLETED
+    credential = await house.services.transactions.credential_of(registered)
+    assert credential is not None
+    signed = await house.sign()
+    assert signed.open_challenges[0].channel is Channel.PUSH
+    house.answer(Pending(), APPROVED)
+    await house.pass_time(8)
+    signed = await house.current(signed)
+    assert signed.status is Status.COMPLETED
+    artifact = await house.services.transactions.artifact(CALLER, signed.id, None)
+    assert artifact.data.endswith(b"|signature")
+    assert artifact.filename == "1153000165.p7s"
+    page = await house.services.feed.events(CALLER, "", 10)
+    assert [m.type for m in page.items] == ["registration.completed", "signature.completed"]
+    assert house.judge.asked[-1][1].pinned_certificate == b"certificate"
+    assert house.judge.asked[-1][1].hashed_id_num == "h1"
+
+
+async def test_a_double_click_rings_one_phone_once(house: House) -> None:
+    """The same Idempotency-Key and body give the transaction as it is now."""
+    await house.register()
+    use = IdempotencyUse(method="POST", path="/v1/signatures", key="k", body_mac=b"m")
+    first = await house.sign(use)
+    rung = len(house.upstream.begun)
+    again = await house.sign(use)
+    assert again.id == first.id
+    assert len(house.upstream.begun) == rung
+    other = IdempotencyUse(method="POST", path="/v1/signatures", key="k", body_mac=b"n")
+    with pytest.raises(GatewayError) as raised:
+        await house.sign(other)
+    assert raised.value.code == "idempotency_mismatch"
+
+
+async def test_a_second_open_transaction_of_one_person_is_refused_unless_it_supersedes(
+    house: House,
+) -> None:
+    """409 with the open one's id; with supersede the first is cancelled in the same commit."""
+    await house.register()
+    first = await house.sign()
+    with pytest.raises(GatewayError) as raised:
+        await house.sign()
+    assert raised.value.code == "transaction_open"
+    assert raised.value.problem.extra["transaction_id"] == first.id
+    await house.sign(supersede=True)
+    assert (await house.current(first)).status is Status.CANCELLED
+
+
+async def test_a_refusal_is_an_outcome_at_once(house: House) -> None:
+    """At the next poll."""
+    await house.register()
+    signed = await house.sign()
+    house.answer(REFUSED)
+    await house.pass_time(4)
+    assert (await house.current(signed)).status is Status.REJECTED
+
+
+async def test_nobody_answers_and_nothing_is_written_meanwhile(house: House) -> None:
+    """No write for "not yet"; expired at the deciding poll."""
+    await house.register()
+    signed = await house.sign()
+    commits = house.store.commits
+    await house.pass_time(56)
+    assert house.store.commits == commits
+    assert (await house.current(signed)).status is Status.PENDING
+    await house.pass_time(4)
+    assert (await house.current(signed)).status is Status.EXPIRED
+
+
+async def test_a_ticket_is_never_polled_closer_than_its_interval(house: House) -> None:
+    """Every four seconds, the first four seconds after the ticket."""
+    await house.register()
+    before = len(house.upstream.polled)
+    await house.sign()
+    await house.pass_time(3.9)
+    assert len(house.upstream.polled) == before
+    await house.pass_time(16.1)
+    assert len(house.upstream.polled) == before + 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(UNAVAILABLE, "upstream_unavailable"), (UNREACHABLE, "upstream_unreachable")],
+)
+async def test_settle_by_fails_with_the_last_word(house: House, fault: Fault, code: str) -> None:
+    """A code until the end: that code; silence since the deadline: unreachable."""
+    await house.register()
+    signed = await house.sign()
+    house.answer(fault)
+    await house.pass_time(74)
+    assert (await house.current(signed)).status is Status.PENDING
+    await house.pass_time(1)
+    failed = await house.current(signed)
+    assert failed.error is not None
+    assert (failed.status, failed.error.code) == (Status.FAILED, code)
+    assert (await house.actions(signed)).count("challenge.fault") == 1
+
+
+async def test_a_late_approval_is_recorded_and_changes_nothing(house: House) -> None:
+    """After a cancel the ticket is watched until it lapses."""
+    await house.register()
+    signed = await house.sign()
+    cancelled = await house.services.settlement.cancel(CALLER, signed.id)
+    house.answer(APPROVED)
+    await house.pass_time(70)
+    after = await house.current(signed)
+    assert (after.status, after.version) == (Status.CANCELLED, cancelled.version)
+    assert (await house.actions(signed)).count("transaction.late_answer") == 1
+
+
+async def test_what_the_judge_refuses_ends_the_transaction_and_stores_nothing(
+    house: House,
+) -> None:
+    """With the judge's code, and an alarm."""
+    await house.register()
+    signed = await house.sign()
+    house.judge._problems.append(problem("upstream_tampered", "x"))
+    house.answer(APPROVED)
+    await house.pass_time(4)
+    failed = await house.current(signed)
+    assert failed.error is not None
+    assert (failed.status, failed.error.code) == (Status.FAILED, "upstream_tampered")
+    assert "security.upstream_tampered" in house.alarms
+    with pytest.raises(GatewayError):
+        await house.services.transactions.artifact(CALLER, signed.id, None)
+
+
+async def test_a_user_is_bound_to_one_id_number(house: House) -> None:
+    """Another ID for a known user, or a known ID for another user, is 409."""
+    await house.register()
+    for new in (
+        NewRegistration(user_id="u1", id_number=OTHER_ID),
+        NewRegistration(user_id="u2", id_number=ID_NUMBER),
+    ):
+        with pytest.raises(GatewayError) as raised:
+            await house.services.registration.create(CALLER, new, None)
+        assert raised.value.code == "user_bound_to_other_id"
+
+
+async def test_disabling_the_credential_ends_what_it_was_signing(house: House) -> None:
+    """failed/credential_disabled, in the same commit."""
+    registered = await house.register()
+    signed = await house.sign()
+    assert registered.credential_id is not None
+    await house.services.credentials.disable(CALLER, registered.credential_id)
+    failed = await house.current(signed)
+    assert failed.error is not None
+    assert failed.error.code == "credential_disabled"
+    with pytest.raises(GatewayError) as raised:
+        await house.sign()
+    assert raised.value.code == "credential_missing"
+
+
+async def test_after_a_restart_what_was_pending_is_asked_again(house: House) -> None:
+    """One interval after the start; a confirmation meanwhile is found."""
+    await house.register()
+    signed = await house.sign()
+    restarted = build(house.clock, house.store, house.upstream)
+    house.answer(APPROVED)
+    await restarted.poller.recover()
+    task = asyncio.ensure_future(restarted.poller.run())
+    await restarted.pass_time(4)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (await restarted.current(signed)).status is Status.COMPLETED
+
+
+async def test_a_start_that_a_crash_cut_off_is_start_unknown(house: House) -> None:
+    """It is never sent again by itself."""
+    await house.register()
+    house.upstream.gate = asyncio.Event()
+    signing = asyncio.ensure_future(house.sign())
+    await house.pass_time(5)
+    signed = await signing
+    assert signed.challenges[0].status.value == "starting"
+    begun = len(house.upstream.begun)
+    restarted = build(house.clock, house.store, house.upstream)
+    await restarted.poller.recover()
+    failed = await restarted.current(signed)
+    assert failed.error is not None
+    assert (failed.status, failed.error.code) == (Status.FAILED, "start_unknown")
+    assert len(house.upstream.begun) == begun
+    house.upstream.gate.set()
+    await house.clock.settle()
+
+
+async def test_a_foreign_id_answers_as_an_unknown_one(house: House) -> None:
+    """In every service."""
+    registered = await house.register()
+    signed = await house.sign()
+    assert registered.credential_id is not None
+    services = house.services
+    for call in (
+        services.transactions.get(STRANGER, signed.id),
+        services.transactions.artifact(STRANGER, signed.id, None),
+        services.settlement.cancel(STRANGER, signed.id),
+        services.challenges.add(STRANGER, signed.id, Channel.QR, None),
+        services.credentials.get(STRANGER, registered.credential_id),
+        services.credentials.enable(STRANGER, registered.credential_id),
+        services.credentials.delete(STRANGER, registered.credential_id),
+        services.credentials.delete_user(STRANGER, "u1"),
+    ):
+        with pytest.raises(GatewayError) as raised:
+            await call
+        assert raised.value.code == "not_found"
+
+
+async def test_events_of_a_transaction_are_delivered_in_order_and_again_after_a_failure(
+    house: House,
+) -> None:
+    """At least once, with the same id."""
+    await house.services.tenants.add_webhook(TENANT, "http://ds.test/hook", None, None)
+    await house.register()
+    outlet = RecordingOutlet(DeliveryFailed(reason="reset"))
+    delivery = Delivery(store=house.store, outlet=outlet, clock=house.clock, random=SeededRandom(9))
+    task = asyncio.ensure_future(delivery.run())
+    await house.pass_time(0)
+    assert len(outlet.messages) == 1
+    await house.pass_time(10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [m.id for m in outlet.messages] == [outlet.messages[0].id] * 2
+    due = await house.store.read(lambda uow: uow.due_outbox(TENANT, house.clock.now(), 10))
+    assert list(due) == []
