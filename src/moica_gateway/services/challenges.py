@@ -7,6 +7,7 @@ asked once. The asking goes on when the caller leaves; what it brings is settlem
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final
@@ -191,7 +192,7 @@ class Challenges:
                 raise error(
                     "challenge_too_soon",
                     "expected at least 20 s between two pushes from a browser; wait, or use QR",
-                    retry_after=int(left.total_seconds()) + 1,
+                    retry_after=math.ceil(left.total_seconds()),
                 )
 
     def _check_return_url(self, return_url: str | None, tenant: Tenant) -> None:

@@ -1,0 +1,350 @@
+"""The HTTP API over the real services, with doubles behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from attrs import define
+
+from moica_gateway.domain.models import Approved, CertificateSignature, Scope
+from moica_gateway.domain.policy import TenantPolicy
+from moica_gateway.domain.values import Secret, TenantId
+from moica_gateway.events.local import LocalEventBus
+from moica_gateway.services.bundle import Services, make_services
+from moica_gateway.services.context import Context
+from moica_gateway.services.settlement import Settlement
+from moica_gateway.testing.clock import FrozenClock
+from moica_gateway.testing.formats import PlainFormat
+from moica_gateway.testing.judge import ScriptedJudge
+from moica_gateway.testing.random import SeededRandom
+from moica_gateway.testing.seals import FixedSeals
+from moica_gateway.testing.store import MemoryStore
+from moica_gateway.testing.upstream import ScriptedUpstream
+from moica_gateway.web.api.openapi import openapi_document
+from moica_gateway.web.application import WebOptions, create_web_app
+from moica_gateway.workers.poller import Poller
+
+ALL = frozenset(Scope)
+REGISTRATION = {"user_id": "u1", "id_number": "A123456789", "metadata": {"a": "b"}}
+SIGNATURE = {"user_id": "u1", "document": {"number": "1153000165", "sha256": "0" * 64}}
+
+
+@define
+class Api:
+    """A client with keys of two tenants."""
+
+    client: TestClient[Any, Any]
+    services: Services
+    upstream: ScriptedUpstream
+    clock: FrozenClock
+    store: MemoryStore
+    poller: Poller
+    key: str
+    foreign: str
+    reader: str
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, JSON, headers."""
+        sent = {"Authorization": f"Bearer {token or self.key}", **(headers or {})}
+        async with self.client.request(method, path, json=body, headers=sent) as reply:
+            raw = await reply.read()
+            return reply.status, json.loads(raw) if raw[:1] == b"{" else raw, reply.headers
+
+    async def registered(self) -> dict[str, Any]:
+        """A completed registration."""
+        _, made, _ = await self.call("POST", "/v1/registrations", REGISTRATION)
+        self.upstream.answer(
+            f"ticket-{len(self.upstream.begun)}",
+            Approved(
+                proof=CertificateSignature(
+                    unverified_certificate=b"c",
+                    unverified_signatures=(b"s",),
+                    hashed_id_num="h",
+                    raw=b"{}",
+                )
+            ),
+        )
+        await self.clock.advance(4)
+        await self.clock.settle()
+        return dict(made)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    """Everything in memory."""
+    clock = FrozenClock()
+    store, upstream = MemoryStore(clock, FixedSeals()), ScriptedUpstream()
+    context = Context(
+        store=store,
+        clock=clock,
+        random=SeededRandom(),
+        seals=FixedSeals(),
+        upstream=upstream,
+        judge=ScriptedJudge(),
+        formats={"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())},
+        bus=LocalEventBus(clock),
+        environment="simulator",
+        outbox_written=lambda: None,
+        alarm=lambda _name, _fields: None,
+    )
+    settlement = Settlement(context)
+    poller = Poller(context, settlement)
+    services = make_services(context, settlement, poller.watch)
+    keys = []
+    for tenant, scopes in (("t1", ALL), ("t2", ALL), ("t1", frozenset({Scope.READ}))):
+        await services.tenants.create_tenant(TenantId(tenant), tenant, TenantPolicy())
+        await services.tenants.set_service_provider(TenantId(tenant), "1", Secret(bytes(32)), "k")
+        keys.append(await services.tenants.create_key(TenantId(tenant), "k", scopes, test=False))
+    numbers = itertools.count()
+    app = create_web_app(
+        services,
+        options=WebOptions(
+            version="1",
+            readiness=store.ready,
+            request_id=lambda: f"r{next(numbers)}",
+            monotonic=clock.monotonic,
+            max_body=2000,
+        ),
+    )
+    running = asyncio.ensure_future(poller.run())
+    async with TestClient(TestServer(app)) as client:
+        yield Api(client, services, upstream, clock, store, poller, *keys)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_creation_is_201_with_location_and_a_browser_token(api: Api) -> None:
+    """Once a row exists."""
+    status, made, headers = await api.call("POST", "/v1/registrations", REGISTRATION)
+    assert status == 201
+    assert headers["Location"] == f"/v1/transactions/{made['id']}"
+    assert made["browser_token"].startswith("btk_")
+    assert made["documents"] == []
+    assert headers["Cache-Control"] == "no-store"
+    _, seen, _ = await api.call("GET", f"/v1/transactions/{made['id']}")
+    assert "browser_token" not in seen
+
+
+async def test_a_repeat_with_the_same_key_rings_once(api: Api) -> None:
+    """The same status, the transaction as it is now, and it says so."""
+    key = {"Idempotency-Key": "k1"}
+    _, first, _ = await api.call("POST", "/v1/registrations", REGISTRATION, headers=key)
+    status, again, headers = await api.call("POST", "/v1/registrations", REGISTRATION, headers=key)
+    assert (status, again["id"]) == (201, first["id"])
+    assert again["browser_token"] == first["browser_token"]
+    assert headers["Idempotency-Replayed"] == "true"
+    assert len(api.upstream.begun) == 1
+    other = {**REGISTRATION, "user_id": "u2"}
+    status, problem, _ = await api.call("POST", "/v1/registrations", other, headers=key)
+    assert (status, problem["code"]) == (422, "idempotency_mismatch")
+
+
+BAD: list[tuple[str, str, Any, int, str]] = [
+    ("POST", "/v1/registrations", {**REGISTRATION, "x": 1}, 422, "request_invalid"),
+    ("POST", "/v1/registrations", {"user_id": "u1"}, 422, "request_invalid"),
+    ("POST", "/v1/registrations", {**REGISTRATION, "time_limit": 29}, 422, "request_invalid"),
+    ("POST", "/v1/registrations", {**REGISTRATION, "time_limit": True}, 422, "request_invalid"),
+    (
+        "POST",
+        "/v1/registrations",
+        {**REGISTRATION, "id_number": "A123456780"},
+        422,
+        "id_number_invalid",
+    ),
+    ("POST", "/v1/registrations", {"pad": "x" * 3000}, 413, "request_too_large"),
+    ("POST", "/v1/signatures", SIGNATURE, 409, "credential_missing"),
+    ("POST", "/v1/signatures", {**SIGNATURE, "format": "word"}, 422, "format_unsupported"),
+    ("POST", "/v1/signatures", {**SIGNATURE, "level": "B-LTA"}, 422, "level_unsupported"),
+    ("GET", "/v1/transactions/txn_unknown", None, 404, "not_found"),
+    ("GET", "/v1/transactions?limit=0", None, 422, "request_invalid"),
+    ("GET", "/v1/transactions?what=1", None, 422, "request_invalid"),
+    ("GET", "/v1/transactions?status=maybe", None, 422, "request_invalid"),
+    ("GET", "/v1/transactions/txn_unknown?wait=56", None, 422, "request_invalid"),
+    ("GET", "/v1/nothing", None, 404, "not_found"),
+    ("DELETE", "/v1/signatures", None, 405, "method_not_allowed"),
+    ("POST", "/v1/transactions/cancel", {}, 422, "request_invalid"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "code"), BAD)
+async def test_bad_input_is_a_problem_document(
+    api: Api, method: str, path: str, body: Any, status: int, code: str
+) -> None:
+    """With status, code and a word for the user; the ID number is not repeated."""
+    came, problem, headers = await api.call(method, path, body)
+    assert (came, problem["code"]) == (status, code)
+    assert headers["Content-Type"].startswith("application/problem+json")
+    assert set(problem["user_message"]) == {"zh-TW", "en"}
+    assert "A12345678" not in json.dumps(problem)
+
+
+@pytest.mark.parametrize(
+    ("raw", "content_type", "status"),
+    [
+        (b'{"user_id": "a", "user_id": "b"}', "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b"[" * 500, "application/json", 400),
+        (b'{"a": NaN}', "application/json", 400),
+        (b"{}", "text/plain", 415),
+    ],
+)
+async def test_an_unreadable_body_is_refused(
+    api: Api, raw: bytes, content_type: str, status: int
+) -> None:
+    """Doubled names, not UTF-8, deep, NaN, another type."""
+    headers = {"Authorization": f"Bearer {api.key}", "Content-Type": content_type}
+    async with api.client.post("/v1/registrations", data=raw, headers=headers) as reply:
+        assert reply.status == status
+
+
+@pytest.mark.parametrize("token", ["mgk_live_wrong", "btk_wrong", "x"])
+async def test_without_a_valid_key_it_is_401(api: Api, token: str) -> None:
+    """The same for every reason."""
+    status, problem, headers = await api.call("GET", "/v1/transactions", token=token)
+    assert (status, problem["code"]) == (401, "unauthenticated")
+    assert headers["WWW-Authenticate"].startswith("Bearer")
+
+
+async def test_a_key_without_the_scope_is_403(api: Api) -> None:
+    """A reader may not register."""
+    status, problem, _ = await api.call("POST", "/v1/registrations", REGISTRATION, token=api.reader)
+    assert (status, problem["code"]) == (403, "forbidden")
+
+
+async def test_a_foreign_transaction_answers_as_an_unknown_one(api: Api) -> None:
+    """On every route that names one."""
+    made = await api.registered()
+    base = f"/v1/transactions/{made['id']}"
+    unknown = await api.call("GET", "/v1/transactions/txn_unknown")
+    for method, path in (
+        ("GET", base),
+        ("GET", f"{base}/events"),
+        ("GET", f"{base}/qr.svg"),
+        ("GET", f"{base}/artifact"),
+        ("POST", f"{base}/cancel"),
+        ("POST", f"{base}/browser-tokens"),
+    ):
+        status, problem, _ = await api.call(method, path, token=api.foreign)
+        assert (status, problem) == (404, unknown[1] | {"detail": problem["detail"]})
+    body = {"channel": "qr"}
+    status, _, _ = await api.call("POST", f"{base}/challenges", body, token=api.foreign)
+    assert status == 404
+
+
+async def test_a_browser_sees_its_own_transaction_and_little_of_it(api: Api) -> None:
+    """No user, metadata, certificate; no list, no artifact, no cancel."""
+    await api.registered()
+    _, made, _ = await api.call("POST", "/v1/signatures", SIGNATURE)
+    token = made["browser_token"]
+    status, seen, _ = await api.call("GET", f"/v1/transactions/{made['id']}", token=token)
+    assert status == 200
+    assert not {"user_id", "metadata", "signature", "credential", "browser_token"} & set(seen)
+    for method, path in (
+        ("GET", "/v1/transactions"),
+        ("GET", f"/v1/transactions/{made['id']}/artifact"),
+        ("POST", f"/v1/transactions/{made['id']}/cancel"),
+    ):
+        status, problem, _ = await api.call(method, path, token=token)
+        assert (status, problem["code"]) == (403, "forbidden")
+    other = await api.call("GET", "/v1/transactions/txn_other", token=token)
+    assert other[0] == 404
+
+
+async def test_a_further_challenge_by_qr_shows_its_code(api: Api) -> None:
+    """While the push is open; the image is not kept by anybody."""
+    _, made, _ = await api.call("POST", "/v1/registrations", REGISTRATION)
+    path, token = f"/v1/transactions/{made['id']}", made["browser_token"]
+    status, seen, _ = await api.call("POST", f"{path}/challenges", {"channel": "qr"}, token=token)
+    assert status == 201
+    assert [c["channel"] for c in seen["challenges"]] == ["push", "qr"]
+    assert seen["challenges"][1]["qr_payload"]
+    status, image, headers = await api.call("GET", f"{path}/qr.svg", token=token)
+    assert (status, headers["Cache-Control"]) == (200, "no-store")
+    assert image.startswith(b"<svg")
+    status, problem, headers = await api.call(
+        "POST", f"{path}/challenges", {"channel": "push"}, token=token
+    )
+    assert (status, problem["code"]) == (429, "challenge_too_soon")
+    assert headers["Retry-After"] == "20"
+
+
+async def test_events_are_sent_until_the_end_and_then_204(api: Api) -> None:
+    """One event a version; Last-Event-ID resumes."""
+    _, made, _ = await api.call("POST", "/v1/registrations", REGISTRATION)
+    path = f"/v1/transactions/{made['id']}"
+    headers = {"Authorization": f"Bearer {api.key}"}
+    async with api.client.get(f"{path}/events", headers=headers) as stream:
+        first = await stream.content.readuntil(b"\n\n")
+        assert b"event: transaction" in first
+        await api.call("POST", f"{path}/cancel")
+        last = await stream.content.readuntil(b"\n\n")
+        assert b'"cancelled"' in last
+        assert await stream.content.read() == b""
+    version = last.split(b"id: ")[1].split(b"\n")[0].decode()
+    status, _, _ = await api.call("GET", f"{path}/events", headers={"Last-Event-ID": version})
+    assert status == 204
+
+
+async def test_the_feed_goes_on_from_its_cursor(api: Api) -> None:
+    """An empty `after` is the beginning."""
+    await api.registered()
+    _, page, _ = await api.call("GET", "/v1/events?after=")
+    assert [e["type"] for e in page["items"]] == ["registration.completed"]
+    _, after, _ = await api.call("GET", f"/v1/events?after={page['next_cursor']}")
+    assert after["items"] == []
+
+
+async def test_a_request_id_is_taken_or_made(api: Api) -> None:
+    """And stands in the answer."""
+    _, _, headers = await api.call("GET", "/healthz", headers={"X-Request-ID": "abc-1"})
+    assert headers["X-Request-ID"] == "abc-1"
+    _, _, headers = await api.call("GET", "/healthz", headers={"X-Request-ID": "bad id"})
+    assert headers["X-Request-ID"].startswith("r")
+
+
+async def test_readiness_is_the_stores(api: Api) -> None:
+    """503 while nothing can be written."""
+    assert (await api.call("GET", "/readyz"))[0] == 200
+    api.store.available = False
+    assert (await api.call("GET", "/readyz"))[0] == 503
+
+
+async def test_the_openapi_document_names_exactly_the_routes(api: Api) -> None:
+    """Server and document together."""
+    app = api.client.server.app  # type: ignore[attr-defined]
+    served = {
+        (route.resource.canonical, route.method)
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    documented = {
+        (path, method.upper())
+        for path, item in openapi_document("1")["paths"].items()
+        for method in item
+    }
+    assert documented == served
+
+
+async def test_the_widget_is_served_with_an_etag(api: Api) -> None:
+    """304 the second time."""
+    status, body, headers = await api.call("GET", "/widget/v1.js")
+    assert status == 200
+    assert b"moica-transaction" in body
+    status, _, _ = await api.call(
+        "GET", "/widget/v1.js", headers={"If-None-Match": headers["ETag"]}
+    )
+    assert status == 304
