@@ -42,7 +42,7 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         print("demo: stopped", flush=True)
-        return 0 if not arguments.auto else 130
+        return 130 if arguments.auto or arguments.install_only else 0
 
 
 def _serve() -> int:

@@ -28,6 +28,7 @@ from moica_gateway.outcomes import Expectation, Outcome
 from moica_gateway.settings import Settings, TrustSettings, UpstreamSettings
 from moica_gateway.stores import migrate
 from moica_gateway.telemetry import configure_logging
+from moica_gateway.trust import load_certificates, refuse_simulator_ca
 from moica_gateway.webhooks import WebhookEvent, WebhookReceiver
 from moica_gateway.wire import DocumentRequest
 from moica_simulator import Simulator
@@ -218,6 +219,14 @@ async def test_an_id_number_that_never_bound_a_phone_gets_its_advice(stage: Stag
     assert (ended.error.code, ended.error.what_helps) == ("device_not_bound", "bind")
     assert ended.error.upstream_code == "IDNUM_USERPROF_NF"
     assert "綁定" in ended.error.user_message["zh-TW"]
+
+
+async def test_the_simulators_authority_is_refused_outside_the_simulator(stage: Stage) -> None:
+    """Each of its certificates says NOT FOR PRODUCTION (security rule 13)."""
+    for certificate in load_certificates([stage.folder / "anchors.pem"]):
+        with pytest.raises(GatewayError) as raised:
+            refuse_simulator_ca([certificate])
+        assert raised.value.code == "configuration_invalid"
 
 
 async def test_another_name_fails_the_registration(stage: Stage) -> None:
