@@ -75,7 +75,7 @@ class TrustSettings:
 
 @frozen(kw_only=True)
 class Settings:
-    """Everything; see `docs/settings.md`."""
+    """Everything. `database`: `sqlite:///path`; `max_body` in bytes; the rest by its name."""
 
     environment: str = "production"
     host: str = "127.0.0.1"
