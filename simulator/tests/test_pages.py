@@ -110,7 +110,8 @@ async def test_a_phone_works_in_a_browser(
         await page.locator("#notification").click()
         await page.get_by_role("heading", name="簽章確認").wait_for()
         assert "<img" in await page.locator("#request-hint").inner_text()
-        assert await page.locator("#remaining").inner_text() == "60"
+        # The page counts real seconds of its own between two looks at the simulator.
+        assert 50 <= int(await page.locator("#remaining").inner_text()) <= 60
         await page.get_by_role("button", name="確認").click()
         await page.get_by_role("heading", name="驗證成功").wait_for()
         await page.get_by_role("button", name="完成").click()

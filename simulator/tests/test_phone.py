@@ -90,6 +90,19 @@ async def test_a_bound_phone_is_not_bound_again(sim: Simulator, phone: Device) -
     assert again.certificate_serial != phone.certificate_serial
 
 
+async def test_a_phone_changes_hands(
+    sim: Simulator, system: Any, phone: Device, other_phone: Device
+) -> None:
+    """The new holder's requests ring it; the old one stays a user without a phone."""
+    await sim.unbind(phone.id)
+    code = await sim.new_activation_code("B123456780")
+    assert (await sim.bind(phone.id, code.code)).id_number == "B123456780"
+    await system.push(id_num="B123456780")
+    assert len(await sim.inbox(phone.id)) == len(await sim.inbox(other_phone.id)) == 1
+    answer = await system.call("requestAthOrSignPush", system.push_body())
+    assert answer["error_code"] == "SP-API-ATH-03-IDNUM_DEVPROF_NF"
+
+
 async def test_a_push_arrives_with_what_the_holder_must_see(
     sim: Simulator, system: Any, phone: Device
 ) -> None:

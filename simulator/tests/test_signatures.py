@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from moica_simulator import Device, PlatformError, Simulator, TicketStatus
 
-ALGORITHMS = {
+ALGORITHMS: dict[str, Callable[[], hashes.HashAlgorithm]] = {
     "SHA1": hashes.SHA1,
     "SHA256": hashes.SHA256,
     "SHA384": hashes.SHA384,

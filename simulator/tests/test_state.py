@@ -19,7 +19,7 @@ async def test_everything_is_found_again(
     tmp_path: Path, keys: KeyPool, http: Any, relying_system: Any
 ) -> None:
     """CA, people, phones, systems, open tickets, results, used ids, lists' numbers, the clock."""
-    start = {"state": tmp_path / "state", "fast": True, "keys": keys}
+    start: dict[str, Any] = {"state": tmp_path / "state", "fast": True, "keys": keys}
     async with Simulator.start(**start) as sim:
         system = relying_system(sim.url, http, bytes(range(32)))
         await sim.add_service_provider(system.service_id, system.key_base64, "公文系統")
@@ -59,7 +59,7 @@ async def test_a_late_holder_still_acts_after_a_restart(
     tmp_path: Path, keys: KeyPool, http: Any, relying_system: Any
 ) -> None:
     """The decision that was due after the stop is made after the next start."""
-    start = {"state": tmp_path, "fast": True, "keys": keys}
+    start: dict[str, Any] = {"state": tmp_path, "fast": True, "keys": keys}
     async with Simulator.start(**start) as sim:
         system = relying_system(sim.url, http, bytes(range(32)))
         await sim.add_service_provider(system.service_id, system.key_base64, "公文系統")

@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -92,10 +93,16 @@ async def _serve(options: dict[str, Any]) -> None:
     async with Simulator.start(log_to=sys.stderr, **options) as simulator:
         click.echo(
             f"moica-simulator ready on {simulator.url} "
-            "(模擬器，不得用於正式環境 NOT FOR PRODUCTION)"
+            f"(模擬器，不得用於正式環境 NOT FOR PRODUCTION){_ahead(simulator.clock.advanced)}"
         )
         sys.stdout.flush()
         await stop.wait()
+
+
+def _ahead(advanced: timedelta) -> str:
+    """Says that a kept clock was advanced, since nothing else would explain odd dates."""
+    seconds = advanced.total_seconds()
+    return f", its clock {seconds:g} s ahead (clock reset goes back)" if seconds else ""
 
 
 @main.group(help="People in the register.")

@@ -6,7 +6,6 @@ the same ones.
 
 import math
 from concurrent.futures import Executor
-from datetime import datetime
 
 from moica_simulator.ca.authority import PkiUrls
 from moica_simulator.ca.office import CertificateOffice
@@ -385,10 +384,6 @@ class SimulatorCore:
         if forget_device and self.phones.handset(revoked.device_id).bound:
             self.phones.unbind(revoked.device_id)
         return revoked
-
-    def advance(self, seconds: float) -> datetime:
-        """Moves the clock of platform, CA and phones forward; the same as `clock.advance`."""
-        return self.clock.advance(seconds)
 
     def resume(self) -> None:
         """Takes up automatic decisions that a stop has interrupted; once, after the start."""

@@ -29,6 +29,7 @@ __all__ = [
     "Ticket",
     "TicketStatus",
     "Undecided",
+    "UserProfile",
 ]
 
 
@@ -62,6 +63,13 @@ class ActivationCode:
     id_number: str = attrs.field(repr=False)
     expires_at: datetime
     used: bool = False
+
+
+@attrs.frozen
+class UserProfile:
+    """Somebody who has bound a phone at least once, and is a user of the platform since."""
+
+    id_number: str = attrs.field(repr=False)
 
 
 @attrs.frozen

@@ -113,6 +113,7 @@ class Simulator(SimulatorCore):
                 url=url,
                 fast=fast,
                 state="kept" if state else "in memory",
+                advanced_s=simulator.clock.advanced.total_seconds(),
             )
             yield simulator
             simulator.log.info("simulator.stopping", url=url)

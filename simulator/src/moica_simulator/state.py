@@ -38,6 +38,7 @@ from moica_simulator.records import (
     ServiceProvider,
     Ticket,
     Undecided,
+    UserProfile,
 )
 
 __all__ = [
@@ -162,6 +163,7 @@ class State:
             activation_codes=table(
                 "activation_code", ActivationCode, lambda c: c.code, lambda c: c.id_number
             ),
+            users=table("user_profile", UserProfile, lambda u: u.id_number, _nobody),
             devices=table(
                 "device_profile", DeviceProfile, lambda d: d.device_id, lambda d: d.id_number
             ),
@@ -281,6 +283,7 @@ class PlatformRecords:
     people: Table[Person]
     service_providers: Table[ServiceProvider]
     activation_codes: Table[ActivationCode]
+    users: Table[UserProfile]
     devices: Table[DeviceProfile]
     tickets: Table[Ticket]
     transactions: Table[UsedTransaction]

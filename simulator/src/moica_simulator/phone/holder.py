@@ -41,7 +41,7 @@ class Holder:
         due = notification.arrived_at + behaviour.delay
         task = asyncio.get_running_loop().create_task(self._decide(notification, due))
         self._running[task] = due
-        task.add_done_callback(lambda done: self._running.pop(done, None))
+        task.add_done_callback(self._forget)
 
     async def settle(self) -> None:
         """Returns when every decision that is due by now has been made."""
@@ -54,6 +54,12 @@ class Holder:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Taken here, or asyncio would log the exception with whatever its text holds.
+            self._log.error("holder.failed", error_type=type(error).__name__)
 
     async def _decide(self, notification: Notification, due: datetime) -> None:
         await self._clock.wait_until(due)

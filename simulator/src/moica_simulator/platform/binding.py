@@ -20,7 +20,13 @@ from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError
 from moica_simulator.platform.relying_party import Ceremony, RelyingParty
 from moica_simulator.randomness import Randomness
-from moica_simulator.records import ActivationCode, DeviceProfile, IssuedCertificate, Person
+from moica_simulator.records import (
+    ActivationCode,
+    DeviceProfile,
+    IssuedCertificate,
+    Person,
+    UserProfile,
+)
 from moica_simulator.state import PlatformRecords
 
 __all__ = ["Binding", "CertificateIssuer"]
@@ -127,6 +133,7 @@ class Binding:
             found = self._records.activation_codes.get(code)
             if found is not None:
                 self._records.activation_codes.put(attrs.evolve(found, used=True))
+            self._records.users.put(UserProfile(person.id_number))
             self._records.devices.put(profile)
         return person.id_number, issued.der
 

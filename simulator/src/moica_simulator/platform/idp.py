@@ -101,11 +101,12 @@ class IdentityProvider:
 
     def id_number_of(self, body: Mapping[str, Any]) -> str | None:
         """Returns whom a request is about, as far as it can be told without checking it."""
-        direct, ticket_id = body.get("id_num"), body.get("sp_ticket_id")
-        if isinstance(direct, str):
-            return direct
-        found = self._records.tickets.get(ticket_id) if isinstance(ticket_id, str) else None
-        return found.id_number if found else None
+        try:
+            direct = wire.optional_text(body, "id_num")
+            found = self._records.tickets.get(wire.optional_text(body, "sp_ticket_id"))
+        except PlatformError:
+            return None
+        return direct or (found.id_number if found else None)
 
     def _service_provider(self, body: Mapping[str, Any]) -> ServiceProvider:
         found = self._records.service_providers.get(wire.required_text(body, "sp_service_id"))
@@ -158,9 +159,9 @@ class IdentityProvider:
 
     def _devices(self, request: TicketRequest) -> list[DeviceProfile]:
         """Returns the bound devices that a request is for."""
-        known = self._records.devices.of(request.id_number)
-        if not known:
+        if self._records.users.get(request.id_number) is None:
             raise PlatformError("IDNUM_USERPROF_NF", "nobody with this id_num ever bound a device")
+        known = self._records.devices.of(request.id_number)
         bound = [device for device in known if device.bound]
         if not bound:
             raise PlatformError("IDNUM_DEVPROF_NF", "no device is bound to this id_num any more")

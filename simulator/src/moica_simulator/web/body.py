@@ -67,9 +67,15 @@ class Fields:
     def text(self, name: str, default: str | None = _UNSET) -> Any:
         """Returns a text, or the default if it is absent or null."""
         value = self._take(name, default)
-        if value is default or isinstance(value, str):
+        if value is default:
             return value
-        raise _invalid(f"{name} to be text; a {type(value).__name__} came")
+        if not isinstance(value, str):
+            raise _invalid(f"{name} to be text; a {type(value).__name__} came")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _invalid(f"{name} to be valid Unicode; a lone surrogate came") from error
+        return value
 
     def number(self, name: str, default: float | None = _UNSET) -> Any:
         """Returns a number, or the default if it is absent or null."""

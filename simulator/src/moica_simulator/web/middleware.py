@@ -13,6 +13,8 @@ from moica_simulator.web.platform_api import spring_error
 
 __all__ = ["guard_origin", "shape_errors", "write_log"]
 
+_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+
 
 @web.middleware
 async def write_log(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -52,9 +54,7 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")
-    response.headers.setdefault(
-        "Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'self'"
-    )
+    response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers["X-Simulator"] = "NOT FOR PRODUCTION"
     return response
 

@@ -1,5 +1,31 @@
 // What both pages share. Data from people goes through textContent only.
 
+// What people read; the control API's own words are for programmers, and stand in its answers.
+const MESSAGES = {
+  OTP_NF: "查無此註冊啟用碼，或已使用過。",
+  OTP_EXPIRED: "註冊啟用碼已過期，請重新核發。",
+  DEV_LIM_REACHED: "綁定的裝置已達上限，請先取消綁定其中一個。",
+  DEVID_DEVPROF_NF: "平臺已不認得這支手機，請重新綁定。",
+  DEVID_SPTKT_MISMATCH: "這個要求不是給您的，已經作廢。",
+  SPTKT_PLD_FT_ERR: "這不是行動自然人憑證的 QR Code。",
+  SPTKT_DIG_FT_ERR: "QR Code 的內容不完整，請重新掃描。",
+  SPTKTID_SPTKT_NF: "平臺查無這個要求。",
+  SPTKTID_SPTKT_RDM: "這個要求已經處理過了。",
+  SPTKT_OVD: "已逾時，請回到原系統重新操作。",
+  TGT_INV: "這個要求不能用掃碼的方式處理。",
+  PM_INV_SG: "裝置驗證未通過。",
+  APP_DECODE_FAIL: "App 無法解讀待簽的內容。",
+  APP_DATA_NULL: "沒有待簽的內容。",
+  CERT_SIGNDATA_MISMATCH: "簽章與要求的內容不符。",
+  device_bound: "這支手機已經綁定。",
+  device_not_bound: "這支手機尚未綁定。",
+  device_unknown: "沒有這支手機。",
+  request_not_in_inbox: "這支手機沒有收到這個要求。",
+  id_number_invalid: "身分證字號的格式或檢查碼不正確。",
+  name_invalid: "名稱不可空白、過長或含有控制字元。",
+  person_exists: "這個身分證字號已登記為另一個姓名。",
+};
+
 export const byId = (id) => document.getElementById(id);
 
 export async function call(method, path, body) {
@@ -16,9 +42,8 @@ export async function call(method, path, body) {
   }
   const answer = response.status === 204 ? {} : await response.json();
   if (!response.ok) {
-    const problem = new Error(answer.detail ?? "模擬器發生錯誤。");
-    problem.code = answer.error;
-    throw problem;
+    const words = MESSAGES[answer.error] ?? answer.detail ?? "模擬器發生錯誤。";
+    throw new Error(`${words}（${answer.error}）`);
   }
   return answer;
 }
@@ -46,7 +71,7 @@ export function element(name, text, attributes = {}) {
 export function showProblem(error) {
   const box = byId("problem");
   box.hidden = !error;
-  box.textContent = error ? (error.code ? `${error.message}（${error.code}）` : error.message) : "";
+  box.textContent = error ? error.message : "";
 }
 
 // ROC dates, in Taipei, as the manuals write them: 115/04/24.

@@ -1,4 +1,4 @@
-import { byId, call, element, rocDate, showProblem } from "./page.js";
+import { all, byId, call, element, rocDate, showProblem } from "./page.js";
 
 const device = encodeURIComponent(document.body.dataset.device);
 const SCREENS = ["welcome", "activation", "home", "scan", "request", "result"];
@@ -10,8 +10,10 @@ const TITLE = { ATH: "身分驗證", SIGN: "簽章確認", NFCSIGN: "簽章確�
 let screen = "";
 let phone = null;
 let opened = null; // the request on the screen
+const seen = new Set(); // requests that were opened here: their notification has gone
 let clockAhead = 0; // how far the simulated clock is ahead of this page's, in ms
 let lastDeviceCheck = 0;
+let shownRecent = "";
 
 const now = () => Date.now() + clockAhead;
 
@@ -32,6 +34,8 @@ function showResult(mark, title, detail) {
 
 function open(request) {
   opened = request;
+  seen.add(request.sp_ticket_id);
+  byId("notification").hidden = true;
   byId("request-title").textContent = TITLE[request.op_code] ?? request.op_code;
   byId("request-sp").textContent = request.sp_name;
   byId("request-hint").textContent = request.hint || "（未提供）";
@@ -62,20 +66,28 @@ async function checkDevice() {
 }
 
 function showRecent(items) {
+  const news = JSON.stringify(items);
+  if (news === shownRecent) return; // a button that is replaced each second cannot be pressed
+  shownRecent = news;
   byId("no-requests").hidden = items.length > 0;
   byId("recent").replaceChildren(...items.slice(-5).reverse().map((request) => {
     const item = element("li");
     item.append(element("strong", STATUS[request.status]), element("span", request.sp_name),
       element("span", request.hint));
+    if (request.status === "pending") {
+      const button = element("button", "開啟", { type: "button", class: "plain" });
+      button.addEventListener("click", () => open(request));
+      item.append(button);
+    }
     return item;
   }));
 }
 
 async function checkInbox() {
-  const { items } = await call("GET", `/devices/${device}/inbox?limit=1000`);
+  const items = await all(`/devices/${device}/inbox`);
   showRecent(items);
   const pending = items.filter((request) => request.status === "pending");
-  const news = pending.findLast((request) => request.sp_ticket_id !== opened?.sp_ticket_id);
+  const news = pending.findLast((request) => !seen.has(request.sp_ticket_id));
   const box = byId("notification");
   box.hidden = !news;
   if (news) {
@@ -91,7 +103,7 @@ function ended(request) {
   if (request.status === "confirmed") {
     showResult("✓", "驗證成功", `${request.sp_name}：${request.hint}`);
   } else if (request.status === "refused") {
-    showResult("✕", "您已取消", "這次的要求不會送出簽章。");
+    showResult("✕", "您已取消", "原系統會收到您已取消的訊息。");
   } else if (request.status === "lapsed") {
     showResult("!", "已逾時", "請回到原系統重新操作。");
   } else {
@@ -105,7 +117,7 @@ async function decide(decision) {
   try {
     ended(await call("POST", `/devices/${device}/requests/${encodeURIComponent(ticket)}/${decision}`));
   } catch (error) {
-    showResult("!", "無法完成", error.code ? `${error.message}（${error.code}）` : error.message);
+    showResult("!", "無法完成", error.message);
   }
 }
 
