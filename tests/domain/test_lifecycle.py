@@ -299,3 +299,53 @@ def test_no_further_challenge(before: Transaction, now: datetime, code: str) -> 
         decide(before, event, now)
     assert raised.value.code == code
     assert raised.value.problem.status == 409
+
+
+def test_a_beginning_that_fails_leaves_the_other_challenge_open() -> None:
+    """It ends its own challenge only; the version rises, nobody is told of an end."""
+    before = transaction(
+        challenge(FIRST, ChallengeStatus.SENT), challenge(SECOND, ChallengeStatus.STARTING)
+    )
+    decision = decide(before, BeginEnded(challenge_id=SECOND, result=fault("wrong_device")), at(1))
+    assert (decision.transaction.status, decision.transaction.version) == (Status.PENDING, 4)
+    assert decision.transaction.challenge(SECOND).status is ChallengeStatus.FAILED
+    assert decision.announce is None
+
+
+def test_a_ticket_that_arrives_after_the_end_is_kept_to_be_watched() -> None:
+    """Nobody outside sees a difference, so the version stays."""
+    before = transaction(challenge(FIRST, ChallengeStatus.STARTING))
+    cancelled = decide(before, Cancel(), at(1)).transaction
+    handle = Handle(transaction_id="u", ticket="t", ticket_id="i", sp_key_id="k", sent_checksums=())
+    event = BeginEnded(challenge_id=FIRST, result=Begun(handle=handle))
+    decision = decide(cancelled, event, at(3))
+    after = decision.transaction
+    assert (decision.changed, decision.announce) == (True, None)
+    assert (after.status, after.version) == (Status.CANCELLED, cancelled.version)
+    assert after.challenge(FIRST).handle == handle
+    assert after.challenge(FIRST).status is ChallengeStatus.CLOSED
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Pending(), Lapsed(), fault("checksum_invalid"), Refused(problem=problem("cancelled", "x"))],
+)
+def test_a_terminal_state_never_changes(answer: Pending | Lapsed | Fault | Refused) -> None:
+    """Whatever still comes: nothing changes, nothing is noted but an approval."""
+    cancelled = decide(transaction(), Cancel(), at(1)).transaction
+    decision = decide(cancelled, Answered(challenge_id=FIRST, answer=answer), at(70))
+    assert (decision.changed, decision.notes, decision.announce) == (False, (), None)
+
+
+def test_one_open_challenge_that_said_unfinished_makes_it_expired() -> None:
+    """The other's silence does not matter then; a code wins over silence."""
+    before = transaction(
+        challenge(FIRST, ChallengeStatus.SENT), challenge(SECOND, ChallengeStatus.SENT)
+    )
+    for words, status in (
+        ({FIRST: None, SECOND: Pending()}, Status.EXPIRED),
+        ({FIRST: fault("upstream_unavailable"), SECOND: Pending()}, Status.EXPIRED),
+        ({FIRST: None, SECOND: fault("upstream_unavailable")}, Status.FAILED),
+    ):
+        after = decide(before, SettleBy(last_words=words), at(75)).transaction
+        assert after.status is status

@@ -1,4 +1,4 @@
-"""CAdES as OpenSSL sees it, and what must not be signed."""
+"""CAdES as OpenSSL sees it, and the bare signature."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from moica_gateway.domain.hints import signature_hint
 from moica_gateway.domain.models import Document, SignContext
 from moica_gateway.domain.statements import registration_statement
 from moica_gateway.domain.values import DocumentId
@@ -41,14 +42,22 @@ def openssl(tmp_path: Path, artifact: bytes, content: bytes) -> int:
 
 
 def test_openssl_accepts_it_and_refuses_a_tampered_one(tmp_path: Path) -> None:
-    """Detached, with the intermediate inside; a changed content or attribute is refused."""
+    """Detached, with the intermediate inside; a changed content, attribute or signature, and a
+    signature by another certificate, are refused."""
     format_ = CadesFormat()
     prepared = format_.prepare(document(), None, CONTEXT)
     signature = PKI.sign(prepared.message.message)
     artifact = format_.finish(prepared, signature, CONTEXT).data
     assert openssl(tmp_path, artifact, CONTENT) == 0
     assert openssl(tmp_path, artifact, CONTENT + b" ") != 0
-    assert openssl(tmp_path, artifact.replace(b"1153000165", b"1153000166"), CONTENT) != 0
+    for inside in (b"1153000165", hashlib.sha256(CONTENT).digest(), signature):
+        assert artifact.count(inside) == 1
+        changed = artifact.replace(inside, inside[:-1] + bytes([inside[-1] ^ 1]))
+        assert openssl(tmp_path, changed, CONTENT) != 0
+    another = evolve(CONTEXT, certificate=PKI.holder(serial=77))
+    assert openssl(tmp_path, format_.finish(prepared, signature, another).data, CONTENT) != 0
+    alone = evolve(CONTEXT, chain=())
+    assert openssl(tmp_path, format_.finish(prepared, signature, alone).data, CONTENT) != 0
 
 
 def test_the_hint_stands_inside_what_is_signed_and_says_test() -> None:
@@ -92,23 +101,45 @@ def test_pkcs1_covers_at_most_768_bytes(size: int, code: str | None) -> None:
     assert raised.value.code == code
 
 
-_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420") + bytes(32)
-BLIND = [
-    CadesFormat().prepare(document(), None, CONTEXT).message.message,
-    b"\xa0" + CadesFormat().prepare(document(), None, CONTEXT).message.message[1:],
-    _DIGEST_INFO,
-    b'<ds:SignedInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"></ds:SignedInfo>',
-    registration_statement("t", "u", "00", HINT, PKI.at),
-    b"\n " + registration_statement("t", "u", "00", HINT, PKI.at),
-]
-
-
-@pytest.mark.parametrize("content", BLIND)
-def test_what_is_itself_to_be_signed_is_refused(content: bytes) -> None:
-    """No blind signing."""
+def test_cades_signs_a_document_of_any_size_within_768_bytes() -> None:
+    """The longest number, brand and serial fit; a hint beyond them is refused, not cut."""
+    longest = evolve(
+        CONTEXT,
+        hint=signature_hint("42", "文" * 50, "校" * 20),
+        certificate=PKI.holder(serial=2**159 - 1),
+    )
+    assert len(CadesFormat().prepare(document(), None, longest).message.message) <= 768
     with pytest.raises(GatewayError) as raised:
-        Pkcs1Format().prepare(document(content), content, CONTEXT)
-    assert raised.value.code == "blind_signing_refused"
+        CadesFormat().prepare(document(), None, evolve(CONTEXT, hint="文" * 200))
+    assert raised.value.code == "document_too_large"
+
+
+def test_cades_of_2050_still_has_a_time() -> None:
+    """RFC 5652, 11.3: GeneralizedTime from then on."""
+    late = evolve(CONTEXT, at=PKI.at.replace(year=2050))
+    message = CadesFormat().prepare(document(), None, late).message.message
+    assert b"\x18\x0f20500429065811Z" in message
+
+
+def test_without_a_certificate_there_is_no_cades() -> None:
+    """It stands inside what is signed."""
+    with pytest.raises(GatewayError) as raised:
+        CadesFormat().prepare(document(), None, evolve(CONTEXT, certificate=None))
+    assert raised.value.code == "credential_missing"
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_pkcs1_needs_the_content(content: bytes | None) -> None:
+    """A digest alone is not what it covers."""
+    with pytest.raises(GatewayError) as raised:
+        Pkcs1Format().prepare(document(b""), content, CONTEXT)
+    assert raised.value.code == "request_invalid"
+
+
+def test_the_bare_signature_is_the_artifact() -> None:
+    """As it came."""
+    prepared = Pkcs1Format().prepare(document(), CONTENT, CONTEXT)
+    assert Pkcs1Format().finish(prepared, b"signature", CONTEXT).data == b"signature"
 
 
 def test_our_own_statement_is_signed_where_we_say_so() -> None:
@@ -118,9 +149,9 @@ def test_our_own_statement_is_signed_where_we_say_so() -> None:
     assert Pkcs1Format().prepare(document(content), content, context).message.message == content
 
 
-def test_the_registry_names_every_format() -> None:
-    """Under its own name."""
-    assert {name: f.name for name, f in formats_by_name().items()} == {
-        "cades": "cades",
-        "pkcs1": "pkcs1",
+def test_the_registry_names_every_format_and_its_levels() -> None:
+    """Under its own name; no level that is not made."""
+    assert {name: (f.name, f.levels) for name, f in formats_by_name().items()} == {
+        "cades": ("cades", ("B-B",)),
+        "pkcs1": ("pkcs1", ()),
     }

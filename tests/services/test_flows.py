@@ -14,12 +14,14 @@ from moica_gateway.domain.models import (
     Approved,
     CertificateSignature,
     Channel,
+    Expected,
     Fault,
     Pending,
     Refused,
     Scope,
     Status,
     Transaction,
+    Verdict,
 )
 from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import IdNumber, Secret, TenantId
@@ -33,6 +35,7 @@ from moica_gateway.services.commands import (
     NewDocument,
     NewRegistration,
     NewSignature,
+    TransactionFilter,
 )
 from moica_gateway.services.context import Context
 from moica_gateway.services.settlement import Settlement
@@ -384,3 +387,154 @@ async def test_events_of_a_transaction_are_delivered_in_order_and_again_after_a_
     assert [m.id for m in outlet.messages] == [outlet.messages[0].id] * 2
     due = await house.store.read(lambda uow: uow.due_outbox(TENANT, house.clock.now(), 10))
     assert list(due) == []
+
+
+async def test_two_equal_requests_at_the_same_moment_ring_one_phone_once(house: House) -> None:
+    """The key is looked at again inside the commit."""
+    await house.register()
+    rung = len(house.upstream.begun)
+    use = IdempotencyUse(method="POST", path="/v1/signatures", key="k", body_mac=b"m")
+    first, second = await asyncio.gather(house.sign(use), house.sign(use))
+    assert first.id == second.id
+    assert len(house.upstream.begun) == rung + 1
+
+
+async def test_a_registration_of_the_same_certificate_is_the_same_credential(house: House) -> None:
+    """It is updated, not doubled."""
+    first = await house.register()
+    second = await house.register()
+    assert first.credential_id == second.credential_id
+    assert len(await house.services.credentials.list(CALLER, "u1")) == 1
+
+
+async def test_a_ticket_is_not_lost_when_the_store_fails_meanwhile(house: House) -> None:
+    """The phone rings, the store is away for 10 s: the approval is found all the same."""
+    await house.register()
+    house.upstream.gate = asyncio.Event()
+    signing = asyncio.ensure_future(house.sign())
+    await house.pass_time(5)
+    signed = await signing
+    house.store.available = False
+    house.upstream.gate.set()
+    await house.pass_time(10)
+    house.store.available = True
+    house.upstream.answer("ticket-2", APPROVED)
+    await house.pass_time(20)
+    assert (await house.current(signed)).status is Status.COMPLETED
+
+
+async def test_a_store_that_fails_while_polling_loses_nothing(house: House) -> None:
+    """The confirmed ticket is asked for again."""
+    await house.register()
+    signed = await house.sign()
+    house.answer(APPROVED)
+    house.store.available = False
+    await house.pass_time(30)
+    house.store.available = True
+    await house.pass_time(10)
+    assert (await house.current(signed)).status is Status.COMPLETED
+
+
+async def test_what_the_platform_never_answers_ends_by_settle_by(house: House) -> None:
+    """Even where the request for a ticket hangs for good."""
+    await house.register()
+    house.upstream.gate = asyncio.Event()
+    signing = asyncio.ensure_future(house.sign())
+    await house.pass_time(76)
+    failed = await house.current(await signing)
+    assert failed.error is not None
+    assert (failed.status, failed.error.code) == (Status.FAILED, "upstream_unreachable")
+    house.upstream.gate.set()
+    await house.clock.settle()
+
+
+async def test_a_late_approval_of_an_erased_person_is_recorded_once(house: House) -> None:
+    """And alarms nobody: there is nothing left to verify it with."""
+    await house.register()
+    signed = await house.sign()
+    await house.services.credentials.delete_user(CALLER, "u1")
+    house.answer(APPROVED)
+    await house.pass_time(70)
+    after = await house.current(signed)
+    assert after.status is Status.FAILED
+    assert (await house.actions(signed)).count("transaction.late_answer") == 1
+
+
+async def test_after_a_restart_past_the_deadline_the_platform_is_asked_before_it_is_settled(
+    house: House,
+) -> None:
+    """`settle_by` counts from the start; a confirmation while the gateway was down counts."""
+    await house.register()
+    signed = await house.sign()
+    running = [t for t in asyncio.all_tasks() if "Poller.run" in repr(t)]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await house.clock.advance(3600)
+    house.answer(APPROVED)
+    restarted = build(house.clock, house.store, house.upstream)
+    await restarted.poller.recover()
+    polled = len(house.upstream.polled)
+    task = asyncio.ensure_future(restarted.poller.run())
+    await restarted.pass_time(3.9)
+    assert len(house.upstream.polled) == polled
+    await restarted.pass_time(0.1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (await restarted.current(signed)).status is Status.COMPLETED
+
+
+async def test_lists_and_the_feed_show_a_tenants_own_only(house: House) -> None:
+    """A stranger sees nothing, and his key binds nobody of ours."""
+    await house.register()
+    signed = await house.sign()
+    services = house.services
+    everything = TransactionFilter()
+    page = await services.transactions.list(STRANGER, everything, limit=10, cursor=None)
+    assert page.items == ()
+    assert (await services.feed.events(STRANGER, "", 10)).items == ()
+    assert await services.credentials.list(STRANGER, "u1") == ()
+    assert await services.settlement.cancel_document(STRANGER, "1153000165") == ()
+    with pytest.raises(GatewayError) as raised:
+        await services.transactions.wait(STRANGER, signed.id, since=None, seconds=1)
+    assert raised.value.code == "not_found"
+    new = NewRegistration(user_id="u9", id_number=ID_NUMBER)
+    assert (await services.registration.create(STRANGER, new, None)).transaction.tenant == "t2"
+
+
+async def test_an_approval_that_is_being_judged_at_settle_by_still_counts(house: House) -> None:
+    """A slow CRL does not turn what the deciding poll found into "unreachable"."""
+    await house.register()
+    signed = await house.sign()
+    at_once = house.judge.judge
+
+    async def slow(proof: CertificateSignature, expected: Expected) -> Verdict:
+        await house.clock.sleep(20)
+        return await at_once(proof, expected)
+
+    house.judge.judge = slow  # type: ignore[method-assign]
+    await house.pass_time(57)
+    house.answer(APPROVED)
+    await house.pass_time(20)
+    assert (await house.current(signed)).status is Status.PENDING
+    await house.pass_time(10)
+    assert (await house.current(signed)).status is Status.COMPLETED
+
+
+async def test_a_late_approval_is_recorded_once_also_after_a_restart(house: House) -> None:
+    """The ticket is watched again and says the same again."""
+    await house.register()
+    signed = await house.sign()
+    await house.services.settlement.cancel(CALLER, signed.id)
+    house.answer(APPROVED)
+    await house.pass_time(8)
+    assert (await house.actions(signed)).count("transaction.late_answer") == 1
+    polled = len(house.upstream.polled)
+    restarted = build(house.clock, house.store, house.upstream)
+    await restarted.poller.recover()
+    task = asyncio.ensure_future(restarted.poller.run())
+    await restarted.pass_time(8)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(house.upstream.polled) > polled
+    assert (await house.actions(signed)).count("transaction.late_answer") == 1

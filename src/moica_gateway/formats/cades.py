@@ -126,6 +126,8 @@ def _attributes(digest: bytes, certificate: bytes, context: SignContext) -> Any:
     if context.environment != "production":
         hint += _NOT_FOR_PRODUCTION
     at = context.at.replace(microsecond=0)
+    # RFC 5652, 11.3: UTCTime ends with 2049.
+    time = cms.Time({"utc_time" if at.year < 2050 else "generalized_time": at})
     hints = _ContentHintsSet(
         [_ContentHints({"content_description": hint, "content_type": "1.2.840.113549.1.7.1"})]
     )
@@ -133,7 +135,7 @@ def _attributes(digest: bytes, certificate: bytes, context: SignContext) -> Any:
         [
             cms.CMSAttribute({"type": "content_type", "values": ["data"]}),
             cms.CMSAttribute({"type": "message_digest", "values": [digest]}),
-            cms.CMSAttribute({"type": "signing_time", "values": [cms.Time({"utc_time": at})]}),
+            cms.CMSAttribute({"type": "signing_time", "values": [time]}),
             cms.CMSAttribute({"type": "signing_certificate_v2", "values": [signing_certificate]}),
             # A type that the library does not know takes its values as they are encoded.
             cms.CMSAttribute({"type": _CONTENT_HINT, "values": cms.SetOfAny.load(hints.dump())}),

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from moica_gateway.domain.lifecycle import SETTLE_GRACE
 from moica_gateway.domain.models import (
     Begin,
     Challenge,
@@ -23,7 +24,7 @@ from moica_gateway.domain.models import (
     Transaction,
 )
 from moica_gateway.domain.values import ChallengeId, IdNumber, Tbs, TransactionId
-from moica_gateway.errors import error
+from moica_gateway.errors import GatewayError, error
 from moica_gateway.services.commands import Caller
 from moica_gateway.services.context import Context, load
 from moica_gateway.services.prepared import prepared_from_blob
@@ -32,6 +33,7 @@ from moica_gateway.services.settlement import Settlement
 __all__ = ["Challenges"]
 
 _ANSWER_WITHIN: Final = 5.0
+_STORE_RETRY: Final = 2.0
 _BROWSER_PUSH_EVERY: Final = timedelta(seconds=20)
 
 
@@ -139,6 +141,8 @@ class Challenges:
         tenant = await self._context.store.read(lambda uow: uow.tenant(transaction.tenant))
         if tenant is None or tenant.service_provider is None:
             raise error("configuration_invalid", "expected a tenant with a service provider")
+        # From here on its deadline is kept, whatever becomes of the asking.
+        self._watch(transaction)
         asking = self._spawn(
             self._ask(
                 transaction,
@@ -172,9 +176,20 @@ class Challenges:
 
     async def _ask(self, transaction: Transaction, challenge_id: ChallengeId, begin: Begin) -> None:
         result = await self._context.upstream.begin(begin)
-        self._watch(
-            await self._settlement.begun(transaction.tenant, transaction.id, challenge_id, result)
-        )
+        give_up_at = transaction.expires_at + SETTLE_GRACE
+        while True:
+            try:
+                begun = await self._settlement.begun(
+                    transaction.tenant, transaction.id, challenge_id, result
+                )
+            except GatewayError as e:
+                # The phone rings: a ticket that could not be written must not be lost.
+                if e.code != "storage_unavailable" or self._context.clock.now() >= give_up_at:
+                    raise
+                await self._context.clock.sleep(_STORE_RETRY)
+            else:
+                self._watch(begun)
+                return
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)

@@ -179,18 +179,24 @@ class Settlement:
         challenge_id: ChallengeId,
         answer: Approved,
     ) -> Transaction:
-        material = await self._context.store.read(
-            lambda uow: self._maker.material(uow, tenant, transaction_id)
-        )
-        if material.transaction.status.terminal:
-            # Its signature is discarded unjudged; that it came is recorded.
+        current = await self._context.store.read(lambda uow: load(uow, tenant, transaction_id))
+        if current.status.terminal:
+            # Its signature is discarded unjudged; that it came is recorded. The person may have
+            # been erased meanwhile, so nothing more is read.
             late = Verified(
                 signature=SignatureResult(
                     certificate=b"", signed_at=self._context.clock.now(), report=()
                 )
             )
+            if await self._context.store.read(
+                lambda uow: _late_answer_known(uow, current, challenge_id)
+            ):
+                return current
             event = Answered(challenge_id=challenge_id, answer=late)
             return await self._apply(tenant, transaction_id, event, _WORKER)
+        material = await self._context.store.read(
+            lambda uow: self._maker.material(uow, tenant, transaction_id)
+        )
         made = await self._maker.make(material, answer)
         if isinstance(made, Fault):
             self._alarm_of(transaction_id, made.problem)
@@ -214,3 +220,13 @@ class Settlement:
             return decision
 
         return await self._commit(work)
+
+
+def _late_answer_known(
+    uow: UnitOfWork, transaction: Transaction, challenge_id: ChallengeId
+) -> bool:
+    """A confirmed ticket gives the same result at every poll, also after a restart."""
+    return any(
+        record.action == "transaction.late_answer" and record.data.get("challenge") == challenge_id
+        for record in uow.audit_records(transaction.tenant, transaction_id=transaction.id)
+    )

@@ -110,6 +110,13 @@ class CertificateJudge:
                 refused = e.problem
             except GatewayError as e:
                 refused = e.problem
+            except Exception as e:  # noqa: BLE001 - libraries over hostile ASN.1; trouble is a verdict
+                # Nothing of its text: it may hold what came.
+                refused = problem(
+                    "certificate_malformed",
+                    f"expected a certificate that can be checked, came trouble in `{name}` "
+                    f"({type(e).__name__}); the operator tells the platform's support",
+                )
             else:
                 if detail is not None:
                     case.report.append(Check(name=name, passed=True, detail=detail))
@@ -199,7 +206,7 @@ class CertificateJudge:
     async def _right_person(self, case: _Case) -> str:
         found = case.parsed().info.last_four
         expected = case.expected.last_four.encode()
-        if found is None or not hmac.compare_digest(found.encode(), expected):
+        if found is None or not hmac.compare_digest(_bytes(found), expected):
             raise _Refuse(
                 "certificate_person_mismatch",
                 "expected the certificate of the ID number that was asked for, its last four "
@@ -211,7 +218,7 @@ class CertificateJudge:
         pinned = case.expected.hashed_id_num
         if pinned is None:
             return None
-        if not hmac.compare_digest(pinned.encode(), case.proof.hashed_id_num.encode()):
+        if not hmac.compare_digest(_bytes(pinned), _bytes(case.proof.hashed_id_num)):
             raise _Refuse(
                 "hashed_id_num_mismatch",
                 "expected the platform's identifier of the registered person, came another",
@@ -257,6 +264,11 @@ class CertificateJudge:
             case.report.append(Check(name="not_revoked", passed=None, detail=detail))
             return None
         return f"{status.detail}; OCSP is not asked"
+
+
+def _bytes(text: str) -> bytes:
+    # JSON can bring half of a surrogate pair, which has no UTF-8.
+    return text.encode(errors="surrogatepass")
 
 
 def _nfc(name: str) -> str:

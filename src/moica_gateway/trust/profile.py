@@ -11,6 +11,7 @@ from typing import Final
 from asn1crypto import core
 from attrs import field, frozen
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -68,6 +69,10 @@ def parse_holder_certificate(der: bytes) -> HolderCertificate:
         raise _malformed(f"came {len(der)} bytes")
     try:
         certificate = x509.load_der_x509_certificate(der)
+        # The signature's BIT STRING ends the certificate. Libraries take a count of unused bits
+        # other than zero, and one certificate would have several encodings.
+        if der[-len(certificate.signature) - 1] != 0:
+            raise _malformed("came a signature with unused bits")
         key = certificate.public_key()
         # Reading the extensions refuses doubled ones.
         extensions = certificate.extensions
@@ -101,7 +106,11 @@ def check_profile(holder: HolderCertificate) -> str | None:
     certificate = holder.certificate
     if holder.public_key.key_size < 2048:
         return "the key has fewer than 2048 bits"
-    if not isinstance(certificate.signature_hash_algorithm, _HASHES):
+    try:
+        signed_with = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return "its signature algorithm is not known"
+    if not isinstance(signed_with, _HASHES):
         return "it is not signed with SHA-256 or stronger"
     if _one(certificate.subject, NameOID.COUNTRY_NAME) != "TW" or not holder.info.subject_name:
         return "the subject is not of the form C=TW, CN=name"

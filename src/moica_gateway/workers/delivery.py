@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -33,11 +33,14 @@ from moica_gateway.ports import (
 __all__ = ["Delivery"]
 
 _BATCH: Final = 500
+_BATCH_OF_ONE: Final = 50
 _FIRST_RETRY: Final = 5.0
 _LONGEST_RETRY: Final = 6 * 3600.0
 _GIVE_UP_AFTER: Final = timedelta(days=3)
 _IDLE: Final = 60.0
 _STORE_RETRY: Final = 5.0
+_WHILE_SERVING: Final = 2.0
+"""Seconds: what is being delivered stays due, and would hide when the others' next one is."""
 
 
 class Delivery:
@@ -84,7 +87,7 @@ class Delivery:
     async def _serve_due(self) -> float:
         """Start a task for each tenant with something due; seconds until there is more to do."""
         now = self._clock.now()
-        due = await self._store.read(lambda uow: uow.due_outbox(ALL_TENANTS, now, _BATCH))
+        due = await self._store.read(partial(_due, now=now))
         by_tenant: dict[TenantId, list[OutboxMessage]] = {}
         for message in due:
             by_tenant.setdefault(message.tenant, []).append(message)
@@ -94,7 +97,7 @@ class Delivery:
                 self._serving[tenant] = task
                 task.add_done_callback(partial(self._served, tenant))
         if due:
-            return _IDLE
+            return _WHILE_SERVING
         following = await self._store.read(lambda uow: uow.next_outbox_due(ALL_TENANTS))
         if following is None:
             return _IDLE
@@ -166,3 +169,12 @@ class Delivery:
         finally:
             woken.cancel()
             late.cancel()
+
+
+def _due(uow: UnitOfWork, now: datetime) -> Sequence[OutboxMessage]:
+    """What is due; where that fills a batch, each tenant's own, so that the backlog of one does not
+    hide the others."""
+    due = uow.due_outbox(ALL_TENANTS, now, _BATCH)
+    if len(due) < _BATCH:
+        return due
+    return [m for t in uow.tenants() for m in uow.due_outbox(t.id, now, _BATCH_OF_ONE)]

@@ -22,6 +22,7 @@ from attrs import define, field
 from moica_gateway.domain.lifecycle import settle_by
 from moica_gateway.domain.models import (
     Answer,
+    Approved,
     Challenge,
     ChallengeStatus,
     Fault,
@@ -41,6 +42,7 @@ __all__ = ["Poller"]
 
 _MAX_IN_FLIGHT: Final = 256
 _RETRY_AFTER_FAILURE: Final = 5.0
+_WHILE_JUDGING: Final = 1.0
 
 
 @define(eq=False)
@@ -61,6 +63,8 @@ class _Watch:
     transaction: Transaction = field(repr=False)
     settle_at: datetime
     words: dict[ChallengeId, Pending | Lapsed | Fault | None] = field(factory=dict)
+    judging: int = 0
+    """Approvals that the judge has not decided yet: what the deciding poll found counts."""
 
 
 class Poller:
@@ -258,9 +262,16 @@ class Poller:
             if answer.problem.code in ticket.faults:
                 return
             ticket.faults.add(answer.problem.code)
-        transaction = await self._settlement.answered(
-            ticket.tenant, ticket.transaction_id, ticket.challenge_id, answer
-        )
+        judging = watch is not None and isinstance(answer, Approved)
+        if watch is not None:
+            watch.judging += judging
+        try:
+            transaction = await self._settlement.answered(
+                ticket.tenant, ticket.transaction_id, ticket.challenge_id, answer
+            )
+        finally:
+            if watch is not None:
+                watch.judging -= judging
         self.watch(transaction)
         if transaction.status.terminal and not isinstance(answer, Pending | Fault):
             # A late word was heard; it is recorded once.
@@ -272,8 +283,8 @@ class Poller:
         if watch is None:
             return
         left = self._seconds_until(watch.settle_at)
-        if left > 0:
-            self._push(left, transaction_id)
+        if left > 0 or watch.judging:
+            self._push(max(left, _WHILE_JUDGING if watch.judging else 0.0), transaction_id)
             return
         try:
             self.watch(
