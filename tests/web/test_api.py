@@ -174,6 +174,13 @@ BAD: list[tuple[str, str, Any, int, str]] = [
     ("GET", "/v1/transactions?what=1", None, 422, "request_invalid"),
     ("GET", "/v1/transactions?status=maybe", None, 422, "request_invalid"),
     ("GET", "/v1/transactions/txn_unknown?wait=56", None, 422, "request_invalid"),
+    (
+        "GET",
+        "/v1/transactions?created_from=0001-01-01T00:00:00%2B14:00",
+        None,
+        422,
+        "request_invalid",
+    ),
     ("GET", "/v1/nothing", None, 404, "not_found"),
     ("DELETE", "/v1/signatures", None, 405, "method_not_allowed"),
     ("POST", "/v1/transactions/cancel", {}, 422, "request_invalid"),
@@ -199,6 +206,8 @@ async def test_bad_input_is_a_problem_document(
         (b"\xff", "application/json", 400),
         (b"[" * 500, "application/json", 400),
         (b'{"a": NaN}', "application/json", 400),
+        (b'{"user_id": "\\ud800"}', "application/json", 400),
+        (b'{"\\ud800": 1}', "application/json", 400),
         (b"{}", "text/plain", 415),
     ],
 )
@@ -211,7 +220,7 @@ async def test_an_unreadable_body_is_refused(
         assert reply.status == status
 
 
-@pytest.mark.parametrize("token", ["mgk_live_wrong", "btk_wrong", "x"])
+@pytest.mark.parametrize("token", ["mgk_live_wrong", "mgk_live_é", "btk_wrong", "btk_é.é", "x"])
 async def test_without_a_valid_key_it_is_401(api: Api, token: str) -> None:
     """The same for every reason."""
     status, problem, headers = await api.call("GET", "/v1/transactions", token=token)
@@ -223,6 +232,15 @@ async def test_a_key_without_the_scope_is_403(api: Api) -> None:
     """A reader may not register."""
     status, problem, _ = await api.call("POST", "/v1/registrations", REGISTRATION, token=api.reader)
     assert (status, problem["code"]) == (403, "forbidden")
+
+
+async def test_reading_alone_gets_no_token_that_can_ring_a_phone(api: Api) -> None:
+    """A browser token needs a key that may sign or register."""
+    _, made, _ = await api.call("POST", "/v1/registrations", REGISTRATION)
+    path = f"/v1/transactions/{made['id']}/browser-tokens"
+    status, problem, _ = await api.call("POST", path, token=api.reader)
+    assert (status, problem["code"]) == (403, "forbidden")
+    assert (await api.call("POST", path))[0] == 201
 
 
 async def test_a_foreign_transaction_answers_as_an_unknown_one(api: Api) -> None:

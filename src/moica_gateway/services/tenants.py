@@ -59,7 +59,7 @@ class Tenants:
         """
         if bearer.startswith(_BROWSER):
             return self._browser(bearer)
-        if not bearer.startswith((_LIVE, _TEST)) or len(bearer) > 200:
+        if not bearer.startswith((_LIVE, _TEST)) or len(bearer) > 200 or not bearer.isascii():
             raise _unauthenticated()
         key_hash = self._key_hash(bearer)
         key = await self._context.store.read(lambda uow: uow.api_key_by_hash(key_hash))

@@ -65,7 +65,8 @@ async def json_body(request: web.Request) -> tuple[Any, bytes]:
     except (ValueError, RecursionError) as e:
         raise error(
             "request_malformed",
-            "expected JSON in UTF-8 without doubled names, NaN, or deep nesting; the integrator "
+            "expected JSON in UTF-8 without doubled names, NaN, half a surrogate pair, or deep "
+            "nesting; the integrator "
             "corrects the body",
         ) from e
     return value, raw
@@ -85,7 +86,12 @@ def _no_constant(name: str) -> Any:
 def _check_depth(value: Any, depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise ValueError("too deep")
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, str):
+        value.encode()  # half a surrogate pair has no UTF-8: a ValueError
+    if isinstance(value, dict):
+        inner = [*value, *value.values()]
+    else:
+        inner = value if isinstance(value, list) else []
     for item in inner:
         _check_depth(item, depth + 1)
 
@@ -142,5 +148,5 @@ def query_time(values: Mapping[str, str], name: str) -> datetime | None:
         return None
     try:
         return parse_time(text)
-    except ValueError as e:
+    except (ValueError, OverflowError) as e:
         raise _bad(name, "a time by RFC 3339 with a zone") from e

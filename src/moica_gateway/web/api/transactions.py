@@ -198,8 +198,9 @@ async def cancel_document(request: web.Request) -> web.Response:
 
 
 async def browser_token(request: web.Request) -> web.Response:
-    """For the widget of this transaction."""
-    who = await caller(request, Scope.READ)
+    """For the widget of this transaction. It may ring the phone, so reading alone is not enough."""
+    who = await caller(request, None)
+    _need_any(who, Scope.SIGN, Scope.REGISTER)
     query(request)
     found = await request.app[SERVICES].transactions.get(who, _id(request))
     token = request.app[SERVICES].tenants.browser_token(found)
