@@ -130,8 +130,8 @@ async def test_events_of_a_transaction_wait_for_the_one_before() -> None:
     assert all(m.delivered_at for m in await state(store, SLOW))
 
 
-async def test_each_retry_waits_longer_and_as_long_as_the_receiver_asks() -> None:
-    """5 s doubled each time with jitter; ``Retry-After`` is honoured."""
+async def test_a_retry_waits_within_its_bounds_and_as_long_as_the_receiver_asks() -> None:
+    """At most 5 s doubled each time (full jitter), at least 1 s; ``Retry-After`` is honoured."""
     answers = [DeliveryFailed(reason="503")] * 4 + [DeliveryFailed(reason="429", retry_after=900)]
     receivers = Receivers(lambda _message: answers.pop(0) if answers else Delivered())
     store = await make_store(receivers.clock)
@@ -141,7 +141,7 @@ async def test_each_retry_waits_longer_and_as_long_as_the_receiver_asks() -> Non
     times = [at for at, _ in receivers.heard]
     gaps = [b - a for a, b in itertools.pairwise(times)]
     for gap, most in zip(gaps[:4], (5, 10, 20, 40), strict=True):
-        assert most / 2 <= gap <= most + 0.1
+        assert 1 <= gap <= most + 0.1
     assert gaps[4] >= 900
 
 
@@ -202,7 +202,8 @@ async def test_a_receiver_that_hangs_delays_nobody_else(backlog: int) -> None:
         await emit(store, receivers.clock, QUICK, "quick_1")
         delivery.wake()
         await receivers.clock.advance(0)
-        assert receivers.ids == ["slow_0", "quick_1"]
+        assert receivers.ids[-1] == "quick_1"
+        assert len(receivers.ids) == min(backlog, 8) + 1
 
 
 async def test_a_receiver_that_hangs_does_not_delay_the_retry_of_another() -> None:

@@ -2,14 +2,19 @@
 
 A row is marked only after the receiver took it; a crash between repeats it, and its ``webhook-id``
 lets the receiver drop the repeat. Each tenant is served by a task of its own, so that a slow
-receiver delays nobody else. A tenant without an endpoint reads the feed: its rows count as
-delivered at once.
+receiver delays nobody else; within a tenant a few messages of different transactions are under way
+at once (the store hands out only the earliest undelivered one of each). A tenant without an
+endpoint reads the feed: its rows count as delivered at once, so that they do not pile up.
+
+Where a tenant has several endpoints, all must take a message. Which did is kept in memory only: a
+restart may repeat it to one that had it. Deliberately not here: how a message travels (an
+`Outlet`), and sending parked ones again. ``api.md`` "Webhooks".
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -32,19 +37,22 @@ from moica_gateway.ports import (
 
 __all__ = ["Delivery"]
 
-_BATCH: Final = 500
-_BATCH_OF_ONE: Final = 50
+_BATCH: Final = 100
+_AT_ONCE: Final = 8
 _FIRST_RETRY: Final = 5.0
 _LONGEST_RETRY: Final = 6 * 3600.0
+_SHORTEST_RETRY: Final = 1.0
 _GIVE_UP_AFTER: Final = timedelta(days=3)
 _IDLE: Final = 60.0
+_BUSY: Final = 1.0
+"""Seconds until the next look while somebody is served: `next_outbox_due` counts that tenant's
+messages in, so that it cannot tell when another's is due."""
 _STORE_RETRY: Final = 5.0
-_WHILE_SERVING: Final = 2.0
-"""Seconds: what is being delivered stays due, and would hide when the others' next one is."""
+_JITTER_STEPS: Final = 10_000
 
 
 class Delivery:
-    """``observe(result)`` feeds the metrics."""
+    """``observe(result, event type)`` feeds the metrics; the type at a message's first attempt."""
 
     def __init__(
         self,
@@ -53,7 +61,7 @@ class Delivery:
         outlet: Outlet,
         clock: Clock,
         random: Random,
-        observe: Callable[[str], None] = lambda _result: None,
+        observe: Callable[[str, str | None], None] = lambda _result, _type: None,
     ) -> None:
         self._store = store
         self._outlet = outlet
@@ -63,6 +71,7 @@ class Delivery:
         self._log = structlog.get_logger("moica_gateway.delivery")
         self._wake = asyncio.Event()
         self._serving: dict[TenantId, asyncio.Task[None]] = {}
+        self._taken: dict[str, set[tuple[str, str]]] = {}
 
     def wake(self) -> None:
         """An outbox row was committed."""
@@ -73,32 +82,31 @@ class Delivery:
         try:
             while True:
                 self._wake.clear()
-                delay = _STORE_RETRY
                 try:
                     delay = await self._serve_due()
-                except GatewayError as e:
-                    self._log.error("delivery.failed", code=e.code)
-                await self._sleep(delay)
+                except Exception as e:  # noqa: BLE001 - one defect must not end all delivery
+                    self._failed(e)
+                    # Not to be woken: commits go on while the store cannot be read.
+                    await self._clock.sleep(_STORE_RETRY)
+                else:
+                    await self._sleep(delay)
         finally:
-            for task in self._serving.values():
+            serving = list(self._serving.values())
+            for task in serving:
                 task.cancel()
-            await asyncio.gather(*self._serving.values(), return_exceptions=True)
+            await asyncio.gather(*serving, return_exceptions=True)
 
     async def _serve_due(self) -> float:
         """Start a task for each tenant with something due; seconds until there is more to do."""
         now = self._clock.now()
-        due = await self._store.read(partial(_due, now=now))
-        by_tenant: dict[TenantId, list[OutboxMessage]] = {}
-        for message in due:
-            by_tenant.setdefault(message.tenant, []).append(message)
-        for tenant, messages in by_tenant.items():
-            if tenant not in self._serving:
-                task = asyncio.ensure_future(self._serve(tenant, messages))
-                self._serving[tenant] = task
-                task.add_done_callback(partial(self._served, tenant))
-        if due:
-            return _WHILE_SERVING
-        following = await self._store.read(lambda uow: uow.next_outbox_due(ALL_TENANTS))
+        busy = frozenset(self._serving)
+        due, following = await self._store.read(lambda uow: _look(uow, now, busy))
+        for tenant, messages in due.items():
+            task = asyncio.ensure_future(self._serve(tenant, messages))
+            self._serving[tenant] = task
+            task.add_done_callback(partial(self._served, tenant))
+        if self._serving:
+            return _BUSY
         if following is None:
             return _IDLE
         return min(max((following - now).total_seconds(), 0.05), _IDLE)
@@ -108,58 +116,107 @@ class Delivery:
         self._wake.set()
 
     async def _serve(self, tenant: TenantId, messages: Sequence[OutboxMessage]) -> None:
+        slots = asyncio.Semaphore(_AT_ONCE)
+        gone: set[str] = set()
+
+        async def one(message: OutboxMessage, endpoints: Sequence[WebhookEndpoint]) -> None:
+            async with slots:
+                await self._deliver(message, endpoints, gone)
+
         try:
             endpoints = await self._store.read(lambda uow: uow.webhook_endpoints(tenant))
-            for message in messages:
-                await self._deliver(message, [e for e in endpoints if e.enabled])
-        except GatewayError as e:
-            self._log.error("delivery.failed", code=e.code)
+            enabled = [e for e in endpoints if e.enabled]
+            results = await asyncio.gather(
+                *(one(message, enabled) for message in messages), return_exceptions=True
+            )
+            trouble = next((r for r in results if isinstance(r, BaseException)), None)
+            if trouble is not None:
+                raise trouble
+        except Exception as e:  # noqa: BLE001 - else the tenant would be served again at once
+            self._failed(e)
             await self._clock.sleep(_STORE_RETRY)
 
-    async def _deliver(self, message: OutboxMessage, endpoints: Sequence[WebhookEndpoint]) -> None:
+    async def _deliver(
+        self, message: OutboxMessage, endpoints: Sequence[WebhookEndpoint], gone: set[str]
+    ) -> None:
         failed: DeliveryFailed | None = None
+        taken = self._taken.setdefault(message.id, set())
         for endpoint in endpoints:
-            result = await self._outlet.deliver(message, endpoint)
-            if isinstance(result, DeliveryFailed):
-                if result.disable:
-                    await self._disable(endpoint)
-                    continue
-                failed = result
-        self._observe("failed" if failed else "delivered")
+            # By address too: one that was moved has not had it.
+            which = (endpoint.id, endpoint.url)
+            if which in taken or endpoint.id in gone:
+                continue
+            answer = await self._outlet.deliver(message, endpoint)
+            if not isinstance(answer, DeliveryFailed):
+                taken.add(which)
+            elif answer.disable:
+                gone.add(endpoint.id)
+                await self._disable(endpoint)
+            else:
+                self._log.warning(
+                    "delivery.attempt_failed",
+                    event_id=message.id,
+                    endpoint=endpoint.id,
+                    attempts=message.attempts + 1,
+                    reason=answer.reason,
+                )
+                if failed is None or (answer.retry_after or 0.0) > (failed.retry_after or 0.0):
+                    failed = answer
         changed = self._after(message, failed)
-        await self._store.write(lambda uow: uow.save_outbox(changed))
+        await self._store.write(lambda uow: _mark(uow, changed))
+        if changed.parked_at is not None:
+            self._log.error("delivery.parked", event_id=changed.id, reason=changed.last_error)
+        result = _result_name(changed, to_nobody=not taken)
+        self._observe(result, message.type if message.attempts == 0 else None)
+        if changed.delivered_at is not None or changed.parked_at is not None:
+            del self._taken[message.id]
 
     def _after(self, message: OutboxMessage, failed: DeliveryFailed | None) -> OutboxMessage:
         now = self._clock.now()
         attempts = message.attempts + 1
         if failed is None:
             return evolve(message, attempts=attempts, delivered_at=now, last_error=None)
-        if now - message.created_at >= _GIVE_UP_AFTER:
-            self._log.error("delivery.parked", event_id=message.id, reason=failed.reason)
+        last_chance = message.created_at + _GIVE_UP_AFTER
+        if now >= last_chance:
             return evolve(message, attempts=attempts, parked_at=now, last_error=failed.reason)
         longest = min(_FIRST_RETRY * 2.0 ** min(message.attempts, 20), _LONGEST_RETRY)
-        jittered = longest * (0.5 + self._random.below(1000) / 2000)
-        delay = timedelta(seconds=max(jittered, failed.retry_after or 0.0))
+        # Full jitter: receivers that came back are not met by all that waited in one instant.
+        jittered = longest * self._random.below(_JITTER_STEPS + 1) / _JITTER_STEPS
+        asked = min(failed.retry_after or 0.0, _LONGEST_RETRY)
+        delay = timedelta(seconds=max(jittered, asked, _SHORTEST_RETRY))
         return evolve(
-            message, attempts=attempts, next_attempt_at=now + delay, last_error=failed.reason
+            message,
+            attempts=attempts,
+            next_attempt_at=min(now + delay, last_chance),
+            last_error=failed.reason,
         )
 
     async def _disable(self, endpoint: WebhookEndpoint) -> None:
-        """410: the receiver wants nothing more."""
+        """410: the receiver wants nothing more. Not if an administrator moved it meanwhile."""
 
         def work(uow: UnitOfWork) -> None:
-            uow.save_webhook_endpoint(evolve(endpoint, enabled=False))
-            uow.audit(
-                endpoint.tenant,
-                AuditRecord(
-                    at=self._clock.now(),
-                    action="webhook.disabled",
-                    actor="worker",
-                    data={"endpoint": endpoint.id},
-                ),
-            )
+            for known in uow.webhook_endpoints(endpoint.tenant):
+                if (known.id, known.url, known.enabled) != (endpoint.id, endpoint.url, True):
+                    continue
+                uow.save_webhook_endpoint(evolve(known, enabled=False))
+                uow.audit(
+                    endpoint.tenant,
+                    AuditRecord(
+                        at=self._clock.now(),
+                        action="webhook.disabled",
+                        actor="worker",
+                        data={"endpoint": endpoint.id},
+                    ),
+                )
 
         await self._store.write(work)
+        self._log.error("delivery.endpoint_disabled", endpoint=endpoint.id)
+
+    def _failed(self, e: BaseException) -> None:
+        if isinstance(e, GatewayError):
+            self._log.error("delivery.failed", code=e.code)
+        else:
+            self._log.error("delivery.failed", exc_info=e)
 
     async def _sleep(self, seconds: float) -> None:
         woken = asyncio.ensure_future(self._wake.wait())
@@ -171,10 +228,45 @@ class Delivery:
             late.cancel()
 
 
-def _due(uow: UnitOfWork, now: datetime) -> Sequence[OutboxMessage]:
-    """What is due; where that fills a batch, each tenant's own, so that the backlog of one does not
-    hide the others."""
-    due = uow.due_outbox(ALL_TENANTS, now, _BATCH)
-    if len(due) < _BATCH:
-        return due
-    return [m for t in uow.tenants() for m in uow.due_outbox(t.id, now, _BATCH_OF_ONE)]
+def _look(
+    uow: UnitOfWork, now: datetime, busy: frozenset[TenantId]
+) -> tuple[Mapping[TenantId, Sequence[OutboxMessage]], datetime | None]:
+    """What is due of the tenants that are not being served; and when anything is due at all."""
+    due: dict[TenantId, Sequence[OutboxMessage]] = {}
+    following = uow.next_outbox_due(ALL_TENANTS)
+    if following is None or following > now:
+        return due, following
+    messages = [] if busy else uow.due_outbox(ALL_TENANTS, now, _BATCH)
+    if busy or len(messages) == _BATCH:
+        # Tenant by tenant: the backlog of one would fill the whole batch and hide the others.
+        for tenant in uow.tenants():
+            own = [] if tenant.id in busy else uow.due_outbox(tenant.id, now, _BATCH)
+            if own:
+                due[tenant.id] = own
+        return due, following
+    for message in messages:
+        due[message.tenant] = [*due.get(message.tenant, ()), message]
+    return due, following
+
+
+def _mark(uow: UnitOfWork, changed: OutboxMessage) -> None:
+    uow.save_outbox(changed)
+    if changed.parked_at is not None:
+        uow.audit(
+            changed.tenant,
+            AuditRecord(
+                at=changed.parked_at,
+                action="webhook.parked",
+                actor="worker",
+                transaction_id=changed.transaction_id,
+                data={"event": changed.id, "type": changed.type},
+            ),
+        )
+
+
+def _result_name(message: OutboxMessage, *, to_nobody: bool) -> str:
+    if message.parked_at is not None:
+        return "parked"
+    if message.delivered_at is None:
+        return "failed"
+    return "feed" if to_nobody else "delivered"
