@@ -1,7 +1,7 @@
-"""The words that the holder sees in the app: fixed templates of ours (security rule 9).
+"""The words that the holder sees in the app: fixed templates of ours (security rule 9). Pure.
 
 Only the match code, the document number and a brand set by an administrator vary. None of them may
-carry control, direction or invisible characters.
+carry control, direction or invisible characters: what is not on the list is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ __all__ = ["brand", "document_number", "registration_hint", "signature_hint"]
 
 _CJK: Final = "\u3400-\u4dbf\u4e00-\u9fff"
 _NUMBER: Final = re.compile(rf"[0-9A-Za-z{_CJK}][0-9A-Za-z{_CJK}\-_/.()（）]{{0,49}}")
-_BRAND: Final = re.compile(rf"[0-9A-Za-z{_CJK}\-_ ]{{0,20}}")
+_BRAND: Final = re.compile(rf"(?:[0-9A-Za-z{_CJK}](?:[0-9A-Za-z{_CJK}\-_ ]{{0,19}}))?")
+_MATCH_CODE: Final = re.compile(r"[0-9]{2}", re.ASCII)
 
 
 def document_number(text: str) -> str:
@@ -38,29 +39,43 @@ def document_number(text: str) -> str:
 
 
 def brand(text: str) -> str:
-    """A tenant's brand in the hint; empty is none.
+    """A tenant's brand in the hint, in NFC; empty is none.
 
     Raises:
-        ConfigurationError: for other characters, or more than 20.
+        ConfigurationError: ``configuration_invalid`` for other characters, or more than 20.
     """
-    if not _BRAND.fullmatch(text):
+    found = unicodedata.normalize("NFC", text)
+    if not _BRAND.fullmatch(found):
         raise error(
             "configuration_invalid",
-            "`brand`: expected at most 20 letters, digits, ideographs, spaces and - _",
+            "`brand`: expected at most 20 letters, digits, ideographs, spaces and - _, beginning "
+            "with one of the first three; came something else",
         )
-    return text
+    return found
 
 
 def signature_hint(match_code: str, number: str, tenant_brand: str) -> str:
-    """What is signed: ``公文文號：1153000165 驗證碼：42``."""
-    return _hint(f"公文文號：{number}", match_code, tenant_brand)
+    """What is signed: ``公文文號：1153000165 驗證碼：42``.
+
+    Raises:
+        RequestError: for a number that `document_number` refuses.
+        ConfigurationError: for a brand that `brand` refuses.
+    """
+    return _hint(f"公文文號：{document_number(number)}", match_code, tenant_brand)
 
 
 def registration_hint(match_code: str, tenant_brand: str) -> str:
-    """What is registered: ``登記行動自然人憑證 驗證碼：42``."""
+    """What is registered: ``登記行動自然人憑證 驗證碼：42``.
+
+    Raises:
+        ConfigurationError: for a brand that `brand` refuses.
+    """
     return _hint("登記行動自然人憑證", match_code, tenant_brand)
 
 
 def _hint(what: str, match_code: str, tenant_brand: str) -> str:
-    start = f"【{brand(tenant_brand)}】" if tenant_brand else ""
+    if not _MATCH_CODE.fullmatch(match_code):
+        raise error("internal_error", "expected a match code of two digits, came something else")
+    shown = brand(tenant_brand)
+    start = f"【{shown}】" if shown else ""
     return f"{start}{what} 驗證碼：{match_code}"

@@ -2,6 +2,10 @@
 
 Whoever gets a bare signature over CMS attributes, a ``SignedInfo``, a ``DigestInfo`` or a statement
 of ours could present it as a signature over something that the holder never saw.
+
+Looked at is how content begins, not whether a library can read all of it: whoever wants to get past
+puts something unreadable into a corner that a verifier skips. So lengths need not even be right.
+Other things that some protocol signs (a certificate request, a JWS) are not recognised.
 """
 
 from __future__ import annotations
@@ -9,38 +13,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from asn1crypto import core
-
 from moica_gateway.domain.statements import STATEMENT_PREFIX
 from moica_gateway.errors import error
 
 __all__ = ["refuse_blind"]
 
-# Whatever name stands in front of the colon, in Chinese or in UTF-16.
-_SIGNED_INFO: Final = re.compile(rb"[<:]SignedInfo[\s>/]")
-
-
-# Only the outermost shape counts: whoever checks such a thing skips values of attributes that it
-# does not look at, so a malformed value must not make a set of attributes harmless here.
-
-
-class _Attribute(core.Sequence):  # type: ignore[misc]  # asn1crypto ships no types
-    _fields = [("type", core.ObjectIdentifier), ("values", core.SetOf, {"spec": core.Any})]  # noqa: RUF012 - the library's way to declare
-
-
-class _Attributes(core.SetOf):  # type: ignore[misc]  # asn1crypto ships no types
-    _child_spec = _Attribute
-
-
-class _Algorithm(core.Sequence):  # type: ignore[misc]  # asn1crypto ships no types
-    _fields = [  # noqa: RUF012 - the library's way to declare
-        ("algorithm", core.ObjectIdentifier),
-        ("parameters", core.Any, {"optional": True}),
-    ]
-
-
-class _DigestInfo(core.Sequence):  # type: ignore[misc]  # asn1crypto ships no types
-    _fields = [("digest_algorithm", _Algorithm), ("digest", core.OctetString)]  # noqa: RUF012 - the library's way to declare
+# Any prefix: an XML name may have ideographs in it.
+_SIGNED_INFO: Final = re.compile(rb"<\s*(?:[^\s<>/:]*:)?SignedInfo(?:[\s>/]|$)")
+_SPACE: Final = b"\xef\xbb\xbf\xff\xfe \t\r\n\x0b\x0c"
+_SEQUENCE: Final = 0x30
+_SET: Final = 0x31
+_IMPLICIT_0: Final = 0xA0
+_OID: Final = 0x06
 
 
 def refuse_blind(content: bytes) -> None:
@@ -55,13 +39,16 @@ def refuse_blind(content: bytes) -> None:
 
 
 def _what_it_is(content: bytes) -> str | None:
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(STATEMENT_PREFIX):
+    plain = _as_ascii(content)
+    if plain.lstrip(_SPACE).lower().startswith(STATEMENT_PREFIX):
         return "a statement of the gateway"
-    if _SIGNED_INFO.search(_as_ascii(content)):
+    if _SIGNED_INFO.search(plain):
         return "an XML SignedInfo"
-    if content[:1] in (b"\x31", b"\xa0") and _are_attributes(b"\x31" + content[1:]):
+    tags = _opening_tags(content, 3)
+    if tags in ((_SET, _SEQUENCE, _OID), (_IMPLICIT_0, _SEQUENCE, _OID)):
         return "CMS signed attributes"
-    if content[:1] == b"\x30" and _is_digest_info(content):
+    if tags == (_SEQUENCE, _SEQUENCE, _OID):
+        # Also attributes that were given the tag of a SEQUENCE OF.
         return "a DigestInfo"
     return None
 
@@ -71,25 +58,13 @@ def _as_ascii(content: bytes) -> bytes:
     return content.replace(b"\x00", b"")
 
 
-# asn1crypto raises ValueError and TypeError on malformed input, and recurses on nesting; what it
-# cannot read is not that thing.
-_UNREADABLE: Final = (ValueError, TypeError, KeyError, RecursionError, OverflowError)
-
-
-def _are_attributes(content: bytes) -> bool:
-    try:
-        attributes = list(_Attributes.load(content, strict=True))
-        # `len` reads the set of values; even an empty one makes an attribute.
-        return bool(attributes) and all(
-            a["type"].dotted and len(a["values"]) >= 0 for a in attributes
-        )
-    except _UNREADABLE:
-        return False
-
-
-def _is_digest_info(content: bytes) -> bool:
-    try:
-        info = _DigestInfo.load(content, strict=True)
-        return bool(info["digest_algorithm"]["algorithm"].dotted and info["digest"].native)
-    except _UNREADABLE:
-        return False
+def _opening_tags(content: bytes, count: int) -> tuple[int, ...]:
+    """Tags of the outermost ASN.1 element, its first child, that one's first child, …"""
+    tags: list[int] = []
+    place = 0
+    while len(tags) < count and place + 1 < len(content):
+        tags.append(content[place])
+        length = content[place + 1]
+        # The long form says in how many bytes the length follows; 0x80 is the indefinite form.
+        place += 2 + (length & 0x7F if length & 0x80 else 0)
+    return tuple(tags)

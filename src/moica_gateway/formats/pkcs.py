@@ -7,17 +7,14 @@ is no room for the hint in it: it stands in the evidence only (security rule 9).
 from __future__ import annotations
 
 import hashlib
-from typing import Final
 
 from moica_gateway.domain.models import Artifact, Document, Prepared, SignContext
 from moica_gateway.domain.values import Tbs
 from moica_gateway.errors import error
 from moica_gateway.formats.blind import refuse_blind
+from moica_gateway.formats.limits import MAX_MESSAGE
 
-__all__ = ["MAX_MESSAGE", "Pkcs1Format"]
-
-MAX_MESSAGE: Final = 768
-"""Bytes: 1024 characters of base64."""
+__all__ = ["Pkcs1Format"]
 
 
 class Pkcs1Format:
@@ -29,7 +26,7 @@ class Pkcs1Format:
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
         """The content as it is."""
-        if content is None or not content:
+        if not content:
             raise error(
                 "request_invalid",
                 "`content_base64`: expected the document's own bytes, `pkcs1` covers them and not "
@@ -42,8 +39,12 @@ class Pkcs1Format:
                 f"expected at most {MAX_MESSAGE} bytes for `pkcs1`, came {len(content)}; the "
                 "integrator takes `cades`, which signs a document of any size",
             )
-        if hashlib.sha256(content).hexdigest() != document.sha256:
-            raise error("document_digest_mismatch", "expected the content whose SHA-256 was given")
+        if hashlib.sha256(content).hexdigest() != document.sha256.lower():
+            raise error(
+                "document_digest_mismatch",
+                "expected the content whose SHA-256 was given, came another; the integrator sends "
+                "both of the same frozen version",
+            )
         if not context.statement:
             refuse_blind(content)
         return Prepared(message=Tbs(message=content), state=b"")

@@ -1,25 +1,37 @@
-"""A small PKI by the holder profile, made in memory, good and broken. NOT FOR PRODUCTION."""
+"""A small PKI by the holder profile, made in memory, good and broken. NOT FOR PRODUCTION.
+
+Root -> intermediate -> holder, in the form of the real ones (moi-sp-api.md, "Certificates"), with
+partitioned CRLs. Everything that can be wrong with a certificate or a CRL is an argument, so that a
+test says what is broken and nothing else. Keys are RSA-2048, made once a name and process.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
-__all__ = ["MemoryPki", "issuing_point"]
+__all__ = ["MemoryPki", "directory_attributes", "distribution_points", "issuing_point"]
 
 _CRL_URL = "http://crl.test/MOICA-G3-1.crl"
+_COMPLETE_URL = "http://crl.test/MOICA-G3-complete.crl"
+_ROOT_CRL_URL = "http://crl.test/GRCA.crl"
+_BITS = 2048
+_HOLDER_TYPE = "2.16.886.1.100.2.1"
+_CARRIER = "2.16.886.1.100.2.2"
+_LAST_FOUR = "2.16.886.1.100.2.51"
 
 
 @cache
-def _key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
+def _key(name: str, bits: int) -> rsa.RSAPrivateKey:
     # Making a key takes a tenth of a second; the same name is the same key in one process.
     del name
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
@@ -36,44 +48,62 @@ def _name(**parts: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(oids[k], v) for k, v in parts.items()])
 
 
-def _directory_attributes(last_four: str, holder_type: str) -> bytes:
-    class Attribute(core.Sequence):  # type: ignore[misc]  # asn1crypto ships no types
-        _fields = [  # noqa: RUF012 - the library's way to declare a sequence
-            ("type", core.ObjectIdentifier),
-            ("values", core.SetOf, {"spec": core.Any}),
+class _Values(core.SetOf):  # type: ignore[misc]  # asn1crypto ships no types
+    _child_spec = core.Any
+
+
+class _Attribute(core.Sequence):  # type: ignore[misc]  # asn1crypto ships no types
+    _fields = [("type", core.ObjectIdentifier), ("values", _Values)]  # noqa: RUF012 - the library's way to declare
+
+
+class _Attributes(core.SequenceOf):  # type: ignore[misc]  # asn1crypto ships no types
+    _child_spec = _Attribute
+
+
+def directory_attributes(
+    *pairs: tuple[str, Sequence[core.Asn1Value]],
+) -> x509.UnrecognizedExtension:
+    """2.5.29.9 with those types and values, in that order, right or wrong."""
+    attributes = _Attributes(
+        [{"type": oid, "values": [core.Any(value) for value in values]} for oid, values in pairs]
+    )
+    return x509.UnrecognizedExtension(ExtensionOID.SUBJECT_DIRECTORY_ATTRIBUTES, attributes.dump())
+
+
+def _holder_attributes(last_four: str | None, holder_type: str | None) -> Any:
+    pairs: list[tuple[str, Sequence[core.Asn1Value]]] = []
+    if holder_type is not None:
+        pairs.append((_HOLDER_TYPE, [core.ObjectIdentifier(holder_type)]))
+    pairs.append((_CARRIER, [core.PrintableString("mobile")]))
+    if last_four is not None:
+        pairs.append((_LAST_FOUR, [core.UTF8String(last_four)]))
+    return directory_attributes(*pairs)
+
+
+def distribution_points(*points: Sequence[str]) -> x509.CRLDistributionPoints:
+    """One distribution point for each sequence of addresses."""
+    return x509.CRLDistributionPoints(
+        [
+            x509.DistributionPoint(
+                [x509.UniformResourceIdentifier(url) for url in point], None, None, None
+            )
+            for point in points
         ]
-
-    def attribute(oid: str, value: core.Asn1Value) -> bytes:
-        values = core.SetOf([core.Any(value)], spec=core.Any)
-        return bytes(Attribute({"type": oid, "values": values}).dump())
-
-    inner = (
-        attribute("2.16.886.1.100.2.1", core.ObjectIdentifier(holder_type))
-        + attribute("2.16.886.1.100.2.2", core.PrintableString("mobile"))
-        + attribute("2.16.886.1.100.2.51", core.UTF8String(last_four))
     )
-    return b"\x30" + bytes([len(inner)]) + inner
 
 
-def issuing_point(
-    names: Sequence[x509.GeneralName] | None,
-    *,
-    authorities: bool = False,
-    indirect: bool = False,
-    attributes: bool = False,
-    reasons: frozenset[x509.ReasonFlags] | None = None,
-    relative: x509.RelativeDistinguishedName | None = None,
-) -> x509.IssuingDistributionPoint:
-    """An IssuingDistributionPoint, by default for everything of its ``names``."""
-    return x509.IssuingDistributionPoint(
-        full_name=names,
-        relative_name=relative,
-        only_contains_user_certs=False,
-        only_contains_ca_certs=authorities,
-        only_some_reasons=reasons,
-        indirect_crl=indirect,
-        only_contains_attribute_certs=attributes,
-    )
+def issuing_point(*urls: str, **flags: Any) -> x509.IssuingDistributionPoint:
+    """A CRL's scope; ``flags`` by the names of cryptography."""
+    scope: dict[str, Any] = {
+        "full_name": [x509.UniformResourceIdentifier(url) for url in urls] or None,
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    return x509.IssuingDistributionPoint(**{**scope, **flags})
 
 
 class MemoryPki:
@@ -81,20 +111,37 @@ class MemoryPki:
 
     Args:
         at: The middle of every validity.
-        name: Another name is another, unknown hierarchy.
-        unit: ``OU`` of the root, where it has one.
+        name: Another name is another, unknown hierarchy with the same names in its certificates.
+        marked: Whether the authorities bear ``OU=NOT FOR PRODUCTION``, as a simulator's do.
+        issuer_signs_crls: Whether the intermediate's key usage permits it.
+        root_is_authority: Whether the root's basic constraints say so.
     """
 
     crl_url = _CRL_URL
+    """The partition that a holder's certificate names first."""
+    complete_url = _COMPLETE_URL
+    root_crl_url = _ROOT_CRL_URL
 
-    def __init__(self, at: datetime | None = None, name: str = "a", unit: str = "") -> None:
+    def __init__(
+        self,
+        at: datetime | None = None,
+        name: str = "a",
+        *,
+        marked: bool = False,
+        issuer_signs_crls: bool = True,
+        root_is_authority: bool = True,
+    ) -> None:
         self.at = at or datetime(2026, 4, 29, 6, 58, 11, tzinfo=UTC)
-        self._name = name
-        above = {"ou": unit} if unit else {}
-        root_name = _name(c="TW", o="行政院", **above, cn=f"Government Root {name}")
+        self._key_name = name
+        unit = {"ou": "NOT FOR PRODUCTION"} if marked else {}
+        root_name = _name(c="TW", o="行政院", **unit, cn="Government Root Certification Authority")
         issuer_name = _name(c="TW", o="行政院", ou="內政部憑證管理中心")
-        self._root = self._authority(root_name, root_name, "root", "root", None)
-        self._issuer = self._authority(issuer_name, root_name, "issuer", "root", 0)
+        self._root = self._authority(
+            root_name, root_name, "root", "root", None, authority=root_is_authority
+        )
+        self._issuer = self._authority(
+            issuer_name, root_name, "issuer", "root", 0, crl_sign=issuer_signs_crls
+        )
 
     @property
     def root(self) -> bytes:
@@ -111,140 +158,179 @@ class MemoryPki:
         """For OpenSSL."""
         return self._root.public_bytes(Encoding.PEM)
 
+    @property
+    def issuer_serial(self) -> int:
+        """Of the intermediate, for the root's CRL."""
+        return self._issuer.serial_number
+
     def holder(
         self,
         *,
         key: str = "holder",
+        key_bits: int = _BITS,
         last_four: str | None = "6789",
+        holder_type: str | None = "2.16.886.1.100.3.1.1",
+        attributes: x509.UnrecognizedExtension | None = None,
         common_name: str = "王小明",
+        country: str = "TW",
+        card_number: str = "1061720472004809",
         policy: str | None = "2.16.886.101.0.3.3",
         signing: bool = True,
-        valid: tuple[int, int] = (-30, 335),
-        serial: int = 0x1234,
-        number: str = "1061720472004809",
-        country: str = "TW",
-        holder_type: str = "2.16.886.1.100.3.1.1",
         usage_critical: bool = True,
-        bits: int = 2048,
-        urls: Sequence[str] = (_CRL_URL,),
-        also: Sequence[tuple[x509.ExtensionType, bool]] = (),
+        signs_certificates: bool = False,
+        authority: bool = False,
+        valid: tuple[float, float] = (-30, 335),
+        serial: int = 0x1234,
+        points: Sequence[Sequence[str]] = ((_CRL_URL,), (_COMPLETE_URL,)),
+        unknown_critical: bool = False,
+        by_root: bool = False,
     ) -> bytes:
-        """DER of a holder's certificate.
+        """DER of a holder's certificate by the profile, but for what is given.
 
         Args:
-            key: The same name is the same key pair.
-            last_four: Of the ID number; None leaves the directory attributes out.
+            key: Name of the holder's key; another name is another key.
+            key_bits: Its size.
+            last_four: In 2.16.886.1.100.2.51; None leaves it out.
+            holder_type: In 2.16.886.1.100.2.1; None leaves it out.
+            attributes: A whole 2.5.29.9 in place of the one made from the two before.
             common_name: The holder's name.
-            policy: None leaves the policies out.
-            signing: False makes the other certificate, for encipherment.
+            country: C.
+            card_number: The subject's serialNumber.
+            policy: The certificate policy; None leaves it out.
+            signing: Key usage digitalSignature; else the encipherment certificate's.
+            usage_critical: Whether key usage is critical.
+            signs_certificates: Adds keyCertSign to the key usage.
+            authority: Adds basic constraints that say so.
             valid: Days from `at`.
-            serial: Of the certificate.
-            number: ``serialNumber`` of the subject.
-            country: Of the subject.
-            holder_type: OID in the directory attributes.
-            usage_critical: Whether the key usage is critical.
-            bits: Of the key.
-            urls: CRL distribution points, one each; none leaves the extension out.
-            also: Further extensions, with whether they are critical.
+            serial: The certificate's serial number.
+            points: Addresses of each CRL distribution point; none leaves them out.
+            unknown_critical: Adds a critical extension that nobody knows.
+            by_root: Issued by the root itself.
         """
+        issuer = self._root if by_root else self._issuer
         builder = (
             x509.CertificateBuilder()
-            .subject_name(_name(c=country, cn=common_name, sn=number))
-            .issuer_name(self._issuer.subject)
-            .public_key(_key(key, bits).public_key())
+            .subject_name(_name(c=country, cn=common_name, sn=card_number))
+            .issuer_name(issuer.subject)
+            .public_key(_key(key, key_bits).public_key())
             .serial_number(serial)
             .not_valid_before(self.at + timedelta(days=valid[0]))
             .not_valid_after(self.at + timedelta(days=valid[1]))
-            .add_extension(_usage(signing=signing), critical=usage_critical)
+            .add_extension(
+                _usage(signing=signing, authority=signs_certificates, crl_sign=False),
+                critical=usage_critical,
+            )
+            .add_extension(attributes or _holder_attributes(last_four, holder_type), critical=False)
         )
-        if urls:
-            points = [
-                x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
-                for url in urls
-            ]
-            builder = builder.add_extension(x509.CRLDistributionPoints(points), critical=False)
-        for extension, critical in also:
-            builder = builder.add_extension(extension, critical=critical)
         if policy is not None:
             information = x509.PolicyInformation(x509.ObjectIdentifier(policy), None)
             builder = builder.add_extension(x509.CertificatePolicies([information]), critical=False)
-        if last_four is not None:
-            builder = builder.add_extension(
-                x509.UnrecognizedExtension(
-                    x509.ObjectIdentifier("2.5.29.9"), _directory_attributes(last_four, holder_type)
-                ),
-                critical=False,
-            )
-        made = builder.sign(_key(f"issuer-{self._name}"), hashes.SHA256())
+        if points:
+            builder = builder.add_extension(distribution_points(*points), critical=False)
+        if authority:
+            constraints = x509.BasicConstraints(ca=True, path_length=None)
+            builder = builder.add_extension(constraints, critical=True)
+        if unknown_critical:
+            builder = builder.add_extension(_unknown(), critical=True)
+        made = builder.sign(self._key("root" if by_root else "issuer"), hashes.SHA256())
         return made.public_bytes(Encoding.DER)
 
-    def sign(self, message: bytes, key: str = "holder", bits: int = 2048) -> bytes:
-        """RSASSA-PKCS1-v1_5 with SHA-256."""
-        return _key(key, bits).sign(message, padding.PKCS1v15(), hashes.SHA256())
+    def sign(
+        self,
+        message: bytes,
+        key: str = "holder",
+        algorithm: hashes.HashAlgorithm | None = None,
+        key_bits: int = _BITS,
+    ) -> bytes:
+        """RSASSA-PKCS1-v1_5, with SHA-256 where no other algorithm is given."""
+        return _key(key, key_bits).sign(message, padding.PKCS1v15(), algorithm or hashes.SHA256())
 
     def crl(
         self,
         *revoked: int,
         number: int | None = 1,
         url: str | None = _CRL_URL,
-        days: tuple[int, int] = (-1, 7),
+        scope: x509.IssuingDistributionPoint | None = None,
+        days: tuple[float, float] = (-1, 7),
         signer: str = "issuer",
-        issuer_name: x509.Name | None = None,
-        point: x509.IssuingDistributionPoint | None = None,
-        also: Sequence[tuple[x509.ExtensionType, bool]] = (),
+        by_root: bool = False,
+        extra: x509.ExtensionType | None = None,
+        extra_critical: bool = True,
     ) -> bytes:
-        """DER of a CRL of the intermediate.
+        """DER of a CRL of the intermediate, believable but for what is given.
 
         Args:
             revoked: Serial numbers.
-            number: CRL number; None leaves it out.
-            url: In the issuing distribution point; None leaves that out.
-            days: Of thisUpdate and nextUpdate from `at`.
-            signer: ``issuer``, or another name for another key.
-            issuer_name: Instead of the intermediate's.
-            point: Instead of one for ``url``.
-            also: Further extensions, with whether they are critical.
+            number: None leaves it out.
+            url: The distribution point that it says to be for; None for none at all.
+            scope: In place of that.
+            days: thisUpdate and nextUpdate, from `at`.
+            signer: Name of the key; another one forges.
+            by_root: The root's CRL instead.
+            extra: One more extension.
+            extra_critical: Whether that is critical.
         """
-        if point is None and url is not None:
-            point = issuing_point([x509.UniformResourceIdentifier(url)])
+        issuer = self._root if by_root else self._issuer
         builder = (
             x509.CertificateRevocationListBuilder()
-            .issuer_name(issuer_name or self._issuer.subject)
+            .issuer_name(issuer.subject)
             .last_update(self.at + timedelta(days=days[0]))
             .next_update(self.at + timedelta(days=days[1]))
         )
         if number is not None:
             builder = builder.add_extension(x509.CRLNumber(number), critical=False)
-        if point is not None:
-            builder = builder.add_extension(point, critical=True)
-        for extension, critical in also:
-            builder = builder.add_extension(extension, critical=critical)
+        scope = scope or (issuing_point(url) if url is not None else None)
+        if scope is not None:
+            builder = builder.add_extension(scope, critical=True)
+        if extra is not None:
+            builder = builder.add_extension(extra, critical=extra_critical)
         for serial in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(serial)
             builder = builder.add_revoked_certificate(
                 entry.revocation_date(self.at - timedelta(days=1)).build()
             )
-        made = builder.sign(_key(f"{signer}-{self._name}"), hashes.SHA256())
+        made = builder.sign(self._key("root" if by_root else signer), hashes.SHA256())
         return made.public_bytes(Encoding.DER)
 
+    def root_crl(self, *revoked: int) -> bytes:
+        """DER of the root's CRL, about the intermediate."""
+        return self.crl(*revoked, url=None, by_root=True)
+
+    def _key(self, name: str) -> rsa.RSAPrivateKey:
+        return _key(f"{name}-{self._key_name}", _BITS)
+
     def _authority(
-        self, subject: x509.Name, issuer: x509.Name, key: str, by: str, length: int | None
+        self,
+        subject: x509.Name,
+        issuer: x509.Name,
+        key: str,
+        by: str,
+        length: int | None,
+        *,
+        crl_sign: bool = True,
+        authority: bool = True,
     ) -> x509.Certificate:
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer)
-            .public_key(_key(f"{key}-{self._name}").public_key())
+            .public_key(self._key(key).public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(self.at - timedelta(days=1000))
             .not_valid_after(self.at + timedelta(days=3000))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=length), critical=True)
-            .add_extension(_usage(signing=True, authority=True), critical=True)
-            .sign(_key(f"{by}-{self._name}"), hashes.SHA256())
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=length), critical=True)
+            .add_extension(_usage(signing=True, authority=True, crl_sign=crl_sign), critical=True)
         )
+        if subject != issuer:
+            builder = builder.add_extension(distribution_points([_ROOT_CRL_URL]), critical=False)
+        return builder.sign(self._key(by), hashes.SHA256())
 
 
-def _usage(*, signing: bool, authority: bool = False) -> x509.KeyUsage:
+def _unknown() -> x509.UnrecognizedExtension:
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
+
+
+def _usage(*, signing: bool, authority: bool = False, crl_sign: bool = True) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=signing,
         content_commitment=False,
@@ -252,7 +338,7 @@ def _usage(*, signing: bool, authority: bool = False) -> x509.KeyUsage:
         data_encipherment=not signing,
         key_agreement=False,
         key_cert_sign=authority,
-        crl_sign=authority,
+        crl_sign=authority and crl_sign,
         encipher_only=False,
         decipher_only=False,
     )

@@ -1,4 +1,8 @@
-"""Anchors and intermediates, from files that the operator names. Never the system's own list."""
+"""Anchors and intermediates, from files that the operator names. Never the system's own list.
+
+Which of them an environment permits is decided here, too (security rule 13): a simulator's
+certificates nowhere else, and in production only roots whose fingerprints are pinned.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from typing import Final
 
 from attrs import frozen
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -30,7 +33,8 @@ class TrustAnchors:
     """Roots and intermediates as DER.
 
     Raises:
-        ConfigurationError: when there is no root, or one is not self-signed.
+        ConfigurationError: when there is no root, one is not a self-signed authority, or anything
+            is no certificate.
     """
 
     roots: tuple[bytes, ...]
@@ -40,31 +44,64 @@ class TrustAnchors:
         if not self.roots:
             raise _invalid("trust: expected at least one anchor, came none; nothing is trusted")
         for der in self.roots:
-            certificate = x509.load_der_x509_certificate(der)
-            try:
-                certificate.verify_directly_issued_by(certificate)
-            except (ValueError, TypeError, InvalidSignature) as e:
+            if not _is_root(_parse(der)):
                 raise _invalid(
-                    "trust.anchors: expected self-signed roots, came one that is issued by "
-                    "another; intermediates belong in trust.intermediates"
-                ) from e
+                    "trust.anchors: expected self-signed roots, came a certificate that is issued "
+                    "by another or is no authority's; intermediates belong in trust.intermediates"
+                )
+        for der in self.intermediates:
+            if not _is_authority(_parse(der)):
+                raise _invalid(
+                    "trust.intermediates: expected certificates of authorities, came another"
+                )
+
+
+def _parse(der: bytes) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(der)
+    except Exception as e:
+        raise _invalid(f"trust: expected a DER certificate, came {type(e).__name__}") from e
+
+
+def _is_root(certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except Exception:  # noqa: BLE001 - whatever the library finds wrong, it is no root
+        return False
+    return _is_authority(certificate)
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return False
 
 
 def load_certificates(paths: Iterable[Path]) -> tuple[bytes, ...]:
     """DER of every certificate in the files, and in the certificate files of the folders.
+
+    Args:
+        paths: Files in PEM (any number of certificates) or DER; folders are read by suffix (pem,
+            crt, cer, der), without the folders in them.
 
     Raises:
         ConfigurationError: naming the file that is missing or unreadable.
     """
     found: list[bytes] = []
     for path in paths:
-        if path.is_dir():
-            files = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
-        else:
-            files = [path]
-        for file in files:
+        for file in _files(path):
             found += _load_file(file)
     return tuple(dict.fromkeys(found))
+
+
+def _files(path: Path) -> list[Path]:
+    try:
+        if not path.is_dir():
+            return [path]
+        return sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
+    except (OSError, ValueError) as e:
+        raise _invalid(f"trust: cannot read the folder {path} ({type(e).__name__})") from e
 
 
 def _load_file(file: Path) -> Sequence[bytes]:
@@ -77,7 +114,10 @@ def _load_file(file: Path) -> Sequence[bytes]:
             if b"-----BEGIN" in data
             else [x509.load_der_x509_certificate(data)]
         )
-    except (OSError, ValueError) as e:
+    except GatewayError:
+        raise
+    except Exception as e:
+        # OSError, ValueError, and x509.InvalidVersion, which is neither.
         raise _invalid(
             f"trust: expected a PEM or DER certificate in {file}, came {type(e).__name__}"
         ) from e
@@ -91,7 +131,7 @@ def refuse_simulator_ca(certificates: Iterable[bytes]) -> None:
         ConfigurationError: when a subject or issuer bears ``OU=NOT FOR PRODUCTION``.
     """
     for der in certificates:
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = _parse(der)
         for name in (certificate.subject, certificate.issuer):
             units = name.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)
             if any(_SIMULATOR_UNIT in str(unit.value).upper() for unit in units):
@@ -104,12 +144,16 @@ def refuse_simulator_ca(certificates: Iterable[bytes]) -> None:
 def require_pinned(roots: Iterable[bytes], fingerprints: Iterable[str]) -> None:
     """Security rule 13: every anchor's SHA-256 fingerprint is in the settings.
 
+    Args:
+        roots: DER.
+        fingerprints: Hexadecimal, with or without colons.
+
     Raises:
         ConfigurationError: naming the fingerprint that is not.
     """
     pinned = {f.replace(":", "").strip().lower() for f in fingerprints}
     for der in roots:
-        found = x509.load_der_x509_certificate(der).fingerprint(hashes.SHA256()).hex()
+        found = _parse(der).fingerprint(hashes.SHA256()).hex()
         if found not in pinned:
             raise _invalid(
                 f"trust.anchors: expected only pinned roots, came one with SHA-256 {found}; if it "

@@ -1,7 +1,8 @@
 """A path from the holder to a configured anchor, by pyhanko-certvalidator (RFC 5280).
 
-Roots are always passed: without them the library falls back to the system's list. Revocation is
-not its business here (`trust.revocation`), validity at the time of signing is.
+Roots are always passed: without them the library falls back to the system's list. Nothing is
+fetched, and only the operator's own intermediates complete a chain. Revocation is not its business
+here (`trust.revocation`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 
 from moica_gateway.trust.anchors import TrustAnchors
 
-__all__ = ["PathResult", "find_path"]
+__all__ = ["PathFinder", "PathResult"]
 
 
 @frozen(kw_only=True)
@@ -29,27 +30,36 @@ class PathResult:
     failure: str | None = None
 
 
-async def find_path(leaf: bytes, anchors: TrustAnchors, at: datetime) -> PathResult:
-    """Raises nothing: trouble is a failure."""
-    try:
-        context = ValidationContext(
-            trust_roots=[x509.Certificate.load(der) for der in anchors.roots],
-            other_certs=[x509.Certificate.load(der) for der in anchors.intermediates],
-            moment=at,
-            best_signature_time=at,
-            allow_fetching=False,
-            revocation_mode="soft-fail",
-            algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]  # library
-        )
-        validator = CertificateValidator(x509.Certificate.load(leaf), validation_context=context)
-        path = await validator.async_validate_usage(  # type: ignore[no-untyped-call]  # library
-            {"digital_signature"}
-        )
-    except (PathError, ValidationError) as e:
-        return PathResult(failure=type(e).__name__)
-    except Exception as e:  # noqa: BLE001 - a library over hostile ASN.1; trouble is no trust
-        return PathResult(failure=f"the path cannot be read ({type(e).__name__})")
-    return _result(path)
+class PathFinder:
+    """Finds and validates; the one place where a kept verdict belongs once there is one."""
+
+    def __init__(self, anchors: TrustAnchors) -> None:
+        self._roots = [x509.Certificate.load(der) for der in anchors.roots]
+        self._intermediates = [x509.Certificate.load(der) for der in anchors.intermediates]
+
+    async def find(self, leaf: bytes, at: datetime) -> PathResult:
+        """The path as it stood at ``at``. Raises nothing: trouble is a failure."""
+        try:
+            context = ValidationContext(
+                trust_roots=self._roots,
+                other_certs=self._intermediates,
+                moment=at,
+                best_signature_time=at,
+                allow_fetching=False,
+                revocation_mode="soft-fail",
+                algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]  # library
+            )
+            validator = CertificateValidator(
+                x509.Certificate.load(leaf), validation_context=context
+            )
+            path = await validator.async_validate_usage(  # type: ignore[no-untyped-call]  # library
+                {"digital_signature"}
+            )
+            return _result(path)
+        except (PathError, ValidationError) as e:
+            return PathResult(failure=type(e).__name__)
+        except Exception as e:  # noqa: BLE001 - a library over hostile ASN.1; trouble is no trust
+            return PathResult(failure=f"the path cannot be read ({type(e).__name__})")
 
 
 def _result(path: Any) -> PathResult:

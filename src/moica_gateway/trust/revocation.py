@@ -1,30 +1,34 @@
-"""Revocation by CRL: our own store on ``cryptography`` (security rule 6).
+"""Revocation by CRL: our own store on ``cryptography`` (security rule 6, `trust.crl`).
 
-A CRL travels over plain HTTP and is believed only by its signature, its issuing distribution
-point, its times and a number that never goes back. It is kept as a set of serial numbers. OCSP is
-not asked yet, nor is the intermediate's own status; the report says so.
+A CRL is fetched through the egress client from the certificate's own distribution points, and only
+from hosts that the operator allows; it is kept in memory until ``nextUpdate``, its number for as
+long as the process lives. OCSP is not asked yet; the report says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import frozen
 from cryptography import x509
-from cryptography.x509.oid import ExtensionOID
+from cryptography.hazmat.primitives import hashes
 
 from moica_gateway.ports import Clock, Egress, EgressError
+from moica_gateway.trust.crl import Crl, CrlRefusedError, distribution_points, read_crl
 
 __all__ = ["CrlStore", "RevocationPolicy", "RevocationStatus"]
 
 _MAX_CRL: Final = 64 * 1_048_576
-_KNOWN_CRITICAL: Final = frozenset({ExtensionOID.ISSUING_DISTRIBUTION_POINT})
-_CLOCK_SKEW: Final = timedelta(minutes=5)
+_TIMEOUT: Final = 8.0
+"""Seconds for one download: a transaction has to be settled within 15 (`design.md`)."""
+_PAUSE: Final = 5.0
+"""Seconds in which what just failed is not tried again: without it, signatures that wait for one
+dead host would wait one after another, each a whole time limit."""
 
 
 class RevocationPolicy(StrEnum):
@@ -43,24 +47,21 @@ class RevocationStatus:
 
 
 @frozen(kw_only=True)
-class _Crl:
-    number: int
-    this_update: datetime
-    next_update: datetime
-    serials: frozenset[int] = field(repr=False)
+class _Source:
+    """Whose CRL, and from where: a number goes up within one of these, and only there."""
 
-
-class _RefusedError(Exception):
-    """This CRL is not believed; the message says why."""
+    issuer: bytes
+    url: str
 
 
 class CrlStore:
-    """CRLs by address, fetched through the egress client, kept until ``nextUpdate``.
+    """CRLs by issuer and address.
 
     Args:
         egress: The way out.
         clock: For freshness.
-        hosts: Hosts that a distribution point may name; others are not asked.
+        hosts: Hosts (``host`` or ``host:port``) that a distribution point may name; others are
+            not asked.
         grace: How long after ``nextUpdate`` a CRL is still used when no newer one can be had.
     """
 
@@ -74,125 +75,107 @@ class CrlStore:
     ) -> None:
         self._egress = egress
         self._clock = clock
-        self._hosts = frozenset(hosts)
+        self._hosts = frozenset(host.lower() for host in hosts)
         self._grace = grace
-        self._crls: dict[str, _Crl] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._crls: dict[_Source, Crl] = {}
+        self._locks: dict[_Source, asyncio.Lock] = {}
+        self._paused: dict[str | _Source, tuple[float, str]] = {}
 
     async def status(
-        self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
+        self, certificate: x509.Certificate, issuer: x509.Certificate, *, of_authority: bool = False
     ) -> RevocationStatus:
-        """Whether ``certificate`` was revoked. Raises nothing: trouble is an unknown status."""
-        try:
-            urls = _distribution_points(certificate)
-        except Exception as e:  # noqa: BLE001 - a library over hostile ASN.1; the status stays unknown
-            return RevocationStatus(revoked=None, detail=f"no CRL address ({type(e).__name__})")
-        reasons: list[str] = []
-        for url in urls:
-            if _host(url) not in self._hosts:
-                reasons.append("a CRL host outside the configured ones")
-                continue
-            try:
-                crl = await self._get(url, issuer, at)
-            except (_RefusedError, EgressError) as e:
-                reasons.append(e.kind if isinstance(e, EgressError) else str(e))
-                continue
-            revoked = certificate.serial_number in crl.serials
-            return RevocationStatus(
-                revoked=revoked,
-                detail=f"CRL number {crl.number} of {crl.this_update.isoformat()}",
-            )
-        return RevocationStatus(
-            revoked=None, detail="no CRL could be had: " + "; ".join(reasons or ["none named"])
-        )
+        """Whether ``certificate`` is revoked now. Raises nothing: trouble is an unknown status.
 
-    async def _get(self, url: str, issuer: x509.Certificate, at: datetime) -> _Crl:
-        async with self._locks.setdefault(url, asyncio.Lock()):
-            known = self._crls.get(url)
-            if known is not None and at <= known.next_update:
+        Args:
+            certificate: Within its validity: authorities drop expired ones from their lists.
+            issuer: Its issuer, already trusted.
+            of_authority: Whether ``certificate`` is an authority's itself.
+        """
+        reasons: list[str] = []
+        try:
+            points = distribution_points(certificate)
+        except CrlRefusedError as e:
+            return RevocationStatus(revoked=None, detail=str(e))
+        for point in points:
+            for url in point:
+                try:
+                    crl = await self._get(url, point, issuer, of_authority=of_authority)
+                except CrlRefusedError as e:
+                    reasons.append(str(e))
+                    continue
+                stale = ", past its nextUpdate" if crl.next_update < self._clock.now() else ""
+                return RevocationStatus(
+                    revoked=certificate.serial_number in crl.serials,
+                    detail=f"CRL number {crl.number} of {crl.this_update.isoformat()}{stale}",
+                )
+        reason = "; ".join(dict.fromkeys(reasons)) or "none named"
+        return RevocationStatus(revoked=None, detail=f"no CRL could be had: {reason}")
+
+    async def _get(
+        self, url: str, point: tuple[str, ...], issuer: x509.Certificate, *, of_authority: bool
+    ) -> Crl:
+        host = _host(url)
+        if host not in self._hosts:
+            raise CrlRefusedError("a CRL host outside the configured ones")
+        source = _Source(issuer=issuer.fingerprint(hashes.SHA256()), url=url)
+        async with self._locks.setdefault(source, asyncio.Lock()):
+            known = self._crls.get(source)
+            if known is not None and self._clock.now() <= known.next_update:
                 return known
             try:
-                reply = await self._egress.request("GET", url, max_bytes=_MAX_CRL)
-                if reply.status != 200:
-                    raise _RefusedError(f"HTTP status {reply.status}")
-                fresh = await asyncio.to_thread(_read, reply.body, url, issuer, at)
-                if known is not None and fresh.number < known.number:
-                    raise _RefusedError("a CRL number that goes back")
-            except (_RefusedError, EgressError):
-                if known is not None and at <= known.next_update + self._grace:
+                fresh = await self._fetch(source, host, point, issuer, of_authority=of_authority)
+                if known is not None and fresh.older_than(known):
+                    raise self._pause(source, "a CRL number that goes back")
+            except CrlRefusedError:
+                if known is not None and self._clock.now() <= known.next_update + self._grace:
                     return known
                 raise
-            self._crls[url] = fresh
+            self._crls[source] = fresh
             return fresh
 
+    async def _fetch(
+        self,
+        source: _Source,
+        host: str,
+        point: tuple[str, ...],
+        issuer: x509.Certificate,
+        *,
+        of_authority: bool,
+    ) -> Crl:
+        for key in (host, source):
+            until, why = self._paused.get(key, (0.0, ""))
+            if self._clock.monotonic() < until:
+                raise CrlRefusedError(why)
+        try:
+            reply = await self._egress.request(
+                "GET", source.url, timeout=_TIMEOUT, max_bytes=_MAX_CRL
+            )
+        except EgressError as e:
+            # The host is paused, not the one list: the complete list is behind the same dead line.
+            raise self._pause(host, f"the CRL cannot be fetched ({e.kind})") from e
+        if reply.status != 200:
+            raise self._pause(source, f"HTTP status {reply.status}")
+        try:
+            return await asyncio.to_thread(
+                read_crl,
+                reply.body,
+                point=point,
+                issuer=issuer,
+                of_authority=of_authority,
+                now=self._clock.now(),
+            )
+        except CrlRefusedError as e:
+            raise self._pause(source, str(e)) from e
 
-def _host(url: str) -> str | None:
+    def _pause(self, key: str | _Source, why: str) -> CrlRefusedError:
+        self._paused[key] = (self._clock.monotonic() + _PAUSE, why)
+        return CrlRefusedError(why)
+
+
+def _host(url: str) -> str:
+    """``host`` or ``host:port``; empty, which no list allows, for what is not plain HTTP(S)."""
     try:
-        return urlsplit(url).netloc
+        parts = urlsplit(url)
+        return parts.netloc.lower() if parts.scheme in ("http", "https") else ""
     except ValueError:
-        return None
-
-
-def _distribution_points(certificate: x509.Certificate) -> list[str]:
-    points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    return [
-        name.value
-        for point in points
-        for name in point.full_name or ()
-        if isinstance(name, x509.UniformResourceIdentifier)
-    ]
-
-
-def _read(body: bytes, url: str, issuer: x509.Certificate, at: datetime) -> _Crl:
-    try:
-        crl = (
-            x509.load_pem_x509_crl(body)
-            if body.startswith(b"-----BEGIN")
-            else x509.load_der_x509_crl(body)
-        )
-        if crl.issuer != issuer.subject:
-            raise _RefusedError("a CRL of another issuer")
-        key = issuer.public_key()
-        if not crl.is_signature_valid(key):  # type: ignore[arg-type]  # any key type may come
-            raise _RefusedError("a CRL whose signature does not verify")
-        if crl.next_update_utc is None:
-            raise _RefusedError("a CRL without nextUpdate")
-        if crl.last_update_utc > at + _CLOCK_SKEW:
-            raise _RefusedError("a CRL from the future")
-        if crl.next_update_utc < at:
-            raise _RefusedError("a CRL that has run out")
-        _check_extensions(crl, url)
-        number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-        return _Crl(
-            number=number,
-            this_update=crl.last_update_utc,
-            next_update=crl.next_update_utc,
-            serials=frozenset(revoked.serial_number for revoked in crl),
-        )
-    except _RefusedError:
-        raise
-    except x509.ExtensionNotFound as e:
-        raise _RefusedError("a CRL without number") from e
-    except Exception as e:
-        # Doubled extensions, unknown algorithms and names have error classes without a common one.
-        raise _RefusedError(f"a CRL that cannot be read ({type(e).__name__})") from e
-
-
-def _check_extensions(crl: x509.CertificateRevocationList, url: str) -> None:
-    for extension in crl.extensions:
-        if extension.critical and extension.oid not in _KNOWN_CRITICAL:
-            raise _RefusedError("a CRL with an unknown critical extension")
-        value = extension.value
-        if isinstance(value, x509.DeltaCRLIndicator):
-            raise _RefusedError("a delta CRL")
-        if not isinstance(value, x509.IssuingDistributionPoint):
-            continue
-        if value.relative_name is not None:
-            raise _RefusedError("a CRL of a distribution point that is named relatively")
-        names = {n.value for n in value.full_name or () if hasattr(n, "value")}
-        if names and url not in names:
-            raise _RefusedError("a CRL of another distribution point")
-        if value.indirect_crl or value.only_contains_ca_certs or value.only_some_reasons:
-            raise _RefusedError("a CRL of another scope")
-        if value.only_contains_attribute_certs:
-            raise _RefusedError("a CRL of another scope")
+        return ""
