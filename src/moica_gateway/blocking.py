@@ -7,6 +7,7 @@ fork the child gets a loop and a connection of its own at its first call.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import threading
 from collections.abc import Coroutine, Mapping
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from moica_gateway.client import Artifact, GatewayClient
+from moica_gateway.errors import error
 from moica_gateway.wire import (
     CredentialView,
     DocumentRequest,
@@ -30,21 +32,35 @@ T = TypeVar("T")
 class _Runner:
     """A loop in a daemon thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: GatewayClient) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
-            target=self.loop.run_forever, name="moica-gateway-client", daemon=True
+            target=self._serve, args=(client,), name="moica-gateway-client", daemon=True
         )
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+    def _serve(self, client: GatewayClient) -> None:
+        # After a fork this frame lives on in the child and keeps the parent's connection from
+        # being finalised there: that would unregister it from the poll that the two share.
+        self.loop.run_forever()
+        del client
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def stop(self) -> None:
+        self.begin(self._cancel_all()).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+
+    async def _cancel_all(self) -> None:
+        # Whoever still waits for an answer in another thread must not wait for ever.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 class BlockingGatewayClient:
@@ -80,17 +96,23 @@ class BlockingGatewayClient:
         with self._lock:
             runner, self._runner = self._runner, None
             if runner is not None and runner.pid == os.getpid():
-                runner.run(self._client.close())
+                runner.begin(self._client.close()).result()
                 runner.stop()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._running().run(work)
-
-    def _running(self) -> _Runner:
-        with self._lock:
+        with self._lock:  # so that `close` comes before or after, never in between
             if self._runner is None or self._runner.pid != os.getpid():
-                self._runner = _Runner()
-            return self._runner
+                self._runner = _Runner(self._client)
+            future = self._runner.begin(work)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError as e:
+            raise error(
+                "upstream_unreachable", "the client was closed before the answer came"
+            ) from e
+        except BaseException:
+            future.cancel()  # Control-C: nobody waits for it any more
+            raise
 
     def _fresh(self) -> GatewayClient:
         """Of this process: a child must not share the parent's connection."""
@@ -175,8 +197,10 @@ class BlockingGatewayClient:
     def transactions(self, **where: str | None) -> list[TransactionView]:
         """See `GatewayClient.transactions`; all pages."""
 
+        client = self._fresh()
+
         async def collect() -> list[TransactionView]:
-            return [view async for view in self._fresh().transactions(**where)]
+            return [view async for view in client.transactions(**where)]
 
         return self._run(collect())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import ssl
 import uuid
@@ -40,6 +41,7 @@ __all__ = ["Artifact", "GatewayClient"]
 _ATTEMPTS: Final = 4
 _FIRST_RETRY: Final = 0.25
 _LONGEST_WAIT: Final = 30.0
+_LEAST_PAUSE: Final = 0.5
 _MAX_BODY: Final = 64 * 1_048_576
 _TRY_AGAIN: Final = frozenset({502, 503, 504})
 
@@ -198,10 +200,13 @@ class GatewayClient:
             left = max(0, min(int(_LONGEST_WAIT), int(end - loop.time())))
             query = f"?wait={left}" + (f"&since={since}" if since is not None else "")
             path = _transaction(transaction_id) + query
+            asked = loop.time()
             view = TransactionView.from_json(_json(await self._call("GET", path, wait=left)))
             higher = since is not None and view.version > since
             if view.terminal or higher or end - loop.time() < 1:
                 return view
+            if loop.time() - asked < _LEAST_PAUSE:
+                await self._sleep(_LEAST_PAUSE)  # a gateway that does not wait is not hammered
 
     async def transactions(
         self,
@@ -232,9 +237,10 @@ class GatewayClient:
         """The signed thing of a completed transaction."""
         query = _query({"document": document_id})
         reply = await self._call("GET", f"{_transaction(transaction_id)}/artifact{query}")
-        return Artifact(
-            data=reply.body, media_type=reply.headers.get("Content-Type", "").partition(";")[0]
-        )
+        media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip()
+        if not reply.body or media_type in ("", "text/html"):
+            raise _not_ours()
+        return Artifact(data=reply.body, media_type=media_type)
 
     async def events(self, after: str = "", limit: int = 50) -> tuple[list[EventView], str]:
         """The feed: events after a cursor, and the cursor to go on from."""
@@ -273,7 +279,10 @@ class GatewayClient:
     async def browser_token(self, transaction_id: str) -> str:
         """``btk_…`` for the widget."""
         reply = await self._call("POST", f"{_transaction(transaction_id)}/browser-tokens")
-        return str(_json(reply).get("browser_token", ""))
+        token = _json(reply).get("browser_token")
+        if not isinstance(token, str) or not token:
+            raise _not_ours()
+        return token
 
     async def credentials(self, user_id: str) -> list[CredentialView]:
         """A user's, oldest first."""
@@ -320,10 +329,14 @@ class GatewayClient:
             try:
                 reply = await self._exchange(method, path, body, headers or {}, wait)
             except GatewayError as e:
+                if e.code != "upstream_unreachable":
+                    raise
                 failure = e
             else:
-                if reply.status < 400:
+                if reply.status < 300:
                     return reply
+                if reply.status < 400:
+                    raise _not_ours()  # a proxy's log-in page; the API never redirects
                 failure = _failure(reply)
                 if reply.status not in _TRY_AGAIN and failure.code != "idempotency_running":
                     raise failure
@@ -343,7 +356,10 @@ class GatewayClient:
         import aiohttp
 
         session = self._open(aiohttp)
-        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        try:
+            data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as e:
+            raise error("request_invalid", "expected values that fit into JSON") from e
         sent = {"Authorization": f"Bearer {self._key}", "Accept": "application/json", **headers}
         if data is not None:
             sent["Content-Type"] = "application/json"
@@ -372,6 +388,8 @@ class GatewayClient:
 
     def _open(self, library: Any) -> aiohttp.ClientSession:
         if self._session is not None:
+            if self._session.closed:
+                raise error("configuration_invalid", "`session`: expected an open session")
             return self._session
         if self._owned is None or self._owned.closed:
             self._owned = library.ClientSession(trust_env=False)
@@ -391,17 +409,24 @@ def _transaction(transaction_id: str) -> str:
 
 
 def _query(values: Mapping[str, str | None]) -> str:
-    parts = [f"{name}={quote(value, safe='')}" for name, value in values.items() if value]
+    parts = [f"{name}={quote(str(value), safe='')}" for name, value in values.items() if value]
     return "?" + "&".join(parts) if parts else ""
 
 
 def _json(reply: _Reply) -> Mapping[str, Any]:
     try:
-        value = json.loads(reply.body)
+        value = json.loads(reply.body, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as e:
         raise _not_ours() from e
     if not isinstance(value, Mapping):
         raise _not_ours()
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("no number of JSON")
     return value
 
 

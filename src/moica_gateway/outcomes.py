@@ -111,7 +111,7 @@ class Outcome:
                 error=Problem.from_json(problem) if isinstance(problem, Mapping) else None,
                 metadata=dict(data.get("metadata") or {}),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
             raise error(
                 "upstream_malformed", "expected the data of a transaction in the event"
             ) from e
@@ -133,7 +133,8 @@ class Outcome:
         document = self.documents[0]
         _same("document number", document.number, expected.number)
         _same("document version", document.version, expected.version)
-        _same("document digest", document.sha256, expected.sha256)
+        digest = expected.sha256
+        _same("document digest", document.sha256.lower(), digest and digest.lower())
 
 
 def _same(what: str, came: str | None, expected: str | None) -> None:

@@ -83,9 +83,14 @@ async def _forward(request: web.Request, path: str, headers: dict[str, str]) -> 
             sent[name] = request.headers[name]
     body = None
     if request.method == "POST":
-        body = await request.read()
+        # `client_max_size` of a sub-application is not heeded by aiohttp, so it is counted here.
+        body = b""
+        while len(body) <= _MAX_UP and (chunk := await request.content.readany()):
+            body += chunk
+        if len(body) > _MAX_UP:
+            return _refuse("request_too_large", f"expected at most {_MAX_UP} bytes", 413)
         sent["Content-Type"] = request.headers.get("Content-Type", "")
-    query = f"?{request.query_string}" if request.query_string else ""
+    query = f"?{request.rel_url.raw_query_string}" if request.query_string else ""
     answer: web.StreamResponse | None = None
     try:
         async with request.app[_SESSION].request(

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.wire import EventView
@@ -37,7 +38,7 @@ class WebhookReceiver:
     def __init__(self, *secrets: str) -> None:
         try:
             self._hooks = tuple(Webhook(secret) for secret in secrets if secret)
-        except (ValueError, RuntimeError) as e:
+        except (ValueError, RuntimeError, EmptyWebhookSecretError) as e:
             raise error("configuration_invalid", "expected a webhook secret `whsec_…`") from e
         if not self._hooks:
             raise error("configuration_invalid", "expected at least one webhook secret")
@@ -51,9 +52,11 @@ class WebhookReceiver:
         lowered = {name.lower(): value for name, value in headers.items()}
         for hook in self._hooks:
             try:
-                hook.verify(body, lowered)
+                hook.verify(body, lowered, json_parse=False)
             # The library raises ValueError and others on malformed headers instead of its own.
-            except (WebhookVerificationError, ValueError, TypeError, KeyError, OverflowError):
+            except (WebhookVerificationError, ArithmeticError, AttributeError, LookupError):
+                continue
+            except (OSError, TypeError, ValueError):
                 continue
             return self._event(lowered, body)
         raise _refused("a signature by a known secret, and a time within five minutes")
@@ -61,7 +64,7 @@ class WebhookReceiver:
     def _event(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent:
         try:
             view = EventView.from_json(json.loads(body))
-        except (ValueError, RecursionError, GatewayError) as e:
+        except (ValueError, OverflowError, RecursionError, GatewayError) as e:
             raise _refused("an event as JSON") from e
         return WebhookEvent(id=headers["webhook-id"], type=view.type, data=view.data)
 

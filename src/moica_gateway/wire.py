@@ -604,7 +604,7 @@ class CredentialView:
                 id_number_masked=str(value["id_number_masked"]),
                 fingerprint_sha256=str(value["fingerprint_sha256"]),
             )
-        except (KeyError, TypeError, ValueError) as e:
+        except (KeyError, TypeError, ValueError, OverflowError) as e:
             raise _malformed("credential") from e
 
 
@@ -681,7 +681,7 @@ class TransactionView:
                 metadata=dict(value.get("metadata") or {}),
                 browser_token=value.get("browser_token"),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as e:
             raise _malformed("transaction") from e
 
 
@@ -714,7 +714,7 @@ class EventView:
                 timestamp=parse_time(value["timestamp"]),
                 data=dict(value["data"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as e:
             raise _malformed("event") from e
 
 

@@ -150,6 +150,10 @@ FOREIGN = [
     (raw_answer(b"[]"), "upstream_malformed"),
     (raw_answer(b"\xff"), "upstream_malformed"),
     (json_answer({"id": "x"}), "upstream_malformed"),
+    (
+        json_answer({**TRANSACTION, "created_at": "0001-01-01T00:00:00+23:59"}),
+        "upstream_malformed",
+    ),
     (raw_answer(b"", 302, Location="http://evil.test/"), "upstream_malformed"),
     (raw_answer(b"gone", 404), "upstream_malformed"),
     (raw_answer(b"broken", 500), "upstream_unavailable"),

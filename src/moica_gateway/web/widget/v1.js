@@ -79,7 +79,7 @@ button[disabled] { opacity: .6; cursor: default; }
 .qr svg { display: block; width: 100%; height: auto; }
 .warn { font-weight: 600; color: var(--bad); }
 [hidden] { display: none !important; }
-@media (max-width: 360px) { section { padding: .5rem; } .qr { padding: 0; } }
+@media (max-width: 360px) { section { padding: .5rem .25rem; } .qr { padding: 0; min-width: 280px; } }
 @media (prefers-reduced-motion: no-preference) { button { transition: opacity .15s; } }
 `;
 
@@ -119,7 +119,7 @@ class MoicaTransaction extends HTMLElement {
   }
 
   attributeChangedCallback(_name, before, after) {
-    if (this.isConnected && this.#stop && before !== after) this.#start();
+    if (this.isConnected && this.#parts && before !== after) this.#start();
   }
 
   /** The transaction as last heard, or null. */
@@ -155,6 +155,8 @@ class MoicaTransaction extends HTMLElement {
   #start() {
     this.#halt();
     this.#view = null;
+    this.#qrOf = null;
+    this.#asking = false;
     this.#shownState = "";
     this.#build();
     if (!this.getAttribute("transaction") || !this.getAttribute("token")) return;
@@ -333,19 +335,23 @@ class MoicaTransaction extends HTMLElement {
   async #askForQr() {
     if (this.#asking) return;
     this.#asking = true;
+    const signal = this.#stop?.signal;
     this.#parts.ask.disabled = true;
     try {
       const answer = await this.#fetch("/challenges", {
         method: "POST",
+        signal,
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ channel: "qr" }),
       });
       const body = await answer.json();
+      if (signal?.aborted) return;
       if (answer.ok) this.#take(body);
       else this.#say(body.user_message?.[this.#words === WORDS.en ? "en" : "zh-TW"] || "");
     } catch {
-      this.#say(this.#words.offline);
+      if (!signal?.aborted) this.#say(this.#words.offline);
     } finally {
+      if (signal?.aborted) return;
       this.#asking = false;
       if (!this.#ended) this.#parts.ask.disabled = false;
     }
