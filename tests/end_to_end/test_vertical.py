@@ -253,7 +253,7 @@ async def test_a_wrong_checksum_of_the_platform_ends_it_and_stores_nothing(stage
 
 
 async def test_a_debug_run_leaves_no_person_key_or_certificate_behind(stage: Stage) -> None:
-    """Searched: every log line, and every byte of the data folder but what the test wrote."""
+    """Searched: every log line and the database; `test_leaks.py` searches the whole folder."""
     await register(stage)
     transaction_id, status, _ = await sign(stage)
     assert status == "completed"

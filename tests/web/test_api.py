@@ -32,6 +32,12 @@ from moica_gateway.workers.poller import Poller
 
 ALL = frozenset(Scope)
 REGISTRATION = {"user_id": "u1", "id_number": "A123456789", "metadata": {"a": "b"}}
+APPROVED = Approved(
+    proof=CertificateSignature(
+        unverified_certificate=b"c", unverified_signatures=(b"s",), hashed_id_num="h", raw=b"{}"
+    )
+)
+PERSONAL = {"user_id", "metadata", "signature", "credential", "browser_token"}
 SIGNATURE = {"user_id": "u1", "document": {"number": "1153000165", "sha256": "0" * 64}}
 
 
@@ -67,17 +73,7 @@ class Api:
     async def registered(self) -> dict[str, Any]:
         """A completed registration."""
         _, made, _ = await self.call("POST", "/v1/registrations", REGISTRATION)
-        self.upstream.answer(
-            f"ticket-{len(self.upstream.begun)}",
-            Approved(
-                proof=CertificateSignature(
-                    unverified_certificate=b"c",
-                    unverified_signatures=(b"s",),
-                    hashed_id_num="h",
-                    raw=b"{}",
-                )
-            ),
-        )
+        self.upstream.answer(f"ticket-{len(self.upstream.begun)}", APPROVED)
         await self.clock.advance(4)
         await self.clock.settle()
         return dict(made)
@@ -158,6 +154,7 @@ BAD: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/v1/registrations", {"user_id": "u1"}, 422, "request_invalid"),
     ("POST", "/v1/registrations", {**REGISTRATION, "time_limit": 29}, 422, "request_invalid"),
     ("POST", "/v1/registrations", {**REGISTRATION, "time_limit": True}, 422, "request_invalid"),
+    ("POST", "/v1/registrations", {**REGISTRATION, "time_limit": 601}, 422, "request_invalid"),
     (
         "POST",
         "/v1/registrations",
@@ -270,7 +267,7 @@ async def test_a_browser_sees_its_own_transaction_and_little_of_it(api: Api) -> 
     token = made["browser_token"]
     status, seen, _ = await api.call("GET", f"/v1/transactions/{made['id']}", token=token)
     assert status == 200
-    assert not {"user_id", "metadata", "signature", "credential", "browser_token"} & set(seen)
+    assert not PERSONAL & set(seen)
     for method, path in (
         ("GET", "/v1/transactions"),
         ("GET", f"/v1/transactions/{made['id']}/artifact"),
@@ -366,3 +363,65 @@ async def test_the_widget_is_served_with_an_etag(api: Api) -> None:
         "GET", "/widget/v1.js", headers={"If-None-Match": headers["ETag"]}
     )
     assert status == 304
+
+
+async def test_a_wrong_method_is_told_the_right_ones(api: Api) -> None:
+    """405 lists in Allow what the path takes (RFC 9110, 15.5.6)."""
+    for method, path, allowed in (
+        ("DELETE", "/v1/signatures", "POST"),
+        ("POST", "/v1/transactions", "GET, HEAD"),
+        ("GET", "/v1/credentials/c/enable", "POST"),
+    ):
+        status, _, headers = await api.call(method, path)
+        assert (status, headers["Allow"]) == (405, allowed)
+
+
+async def test_a_browser_sees_no_certificate_once_there_is_one(api: Api) -> None:
+    """A completed signature, read and streamed with the browser token, shows no person."""
+    await api.registered()
+    asked = {**SIGNATURE, "metadata": {"a": "b"}}
+    asked["document"] = {**SIGNATURE["document"], "title": "機密標題"}
+    _, made, _ = await api.call("POST", "/v1/signatures", asked)
+    api.upstream.answer(f"ticket-{len(api.upstream.begun)}", APPROVED)
+    await api.clock.advance(4)
+    await api.clock.settle()
+    path = f"/v1/transactions/{made['id']}"
+    _, full, _ = await api.call("GET", path)
+    assert full["status"] == "completed"
+    assert full["signature"]["certificate"]
+    assert full["documents"][0]["title"] == "機密標題"
+    _, seen, _ = await api.call("GET", path, token=made["browser_token"])
+    bearer = {"Authorization": f"Bearer {made['browser_token']}"}
+    async with api.client.get(f"{path}/events", headers=bearer) as stream:
+        streamed = json.loads((await stream.text()).split("data: ")[1].split("\n")[0])
+    for shown in (seen, streamed):
+        assert shown["status"] == "completed"
+        assert not PERSONAL & set(shown)
+        assert "機密標題" not in json.dumps(shown, ensure_ascii=False)
+
+
+async def test_cancelling_what_has_ended_changes_nothing(api: Api) -> None:
+    """The second cancel, and one after completion, answer 200 with the transaction as it was."""
+    done = await api.registered()
+    _, made, _ = await api.call("POST", "/v1/signatures", SIGNATURE)
+    _, first, _ = await api.call("POST", f"/v1/transactions/{made['id']}/cancel")
+    assert first["status"] == "cancelled"
+    for transaction, status in ((made, "cancelled"), (done, "completed")):
+        path = f"/v1/transactions/{transaction['id']}"
+        _, before, _ = await api.call("GET", path)
+        came, after, _ = await api.call("POST", f"{path}/cancel")
+        assert (came, after, after["status"]) == (200, before, status)
+
+
+async def test_a_credential_is_disabled_and_enabled_again(api: Api) -> None:
+    """Disabled it signs nothing, enabled it does, and another tenant's key finds none."""
+    await api.registered()
+    _, page, _ = await api.call("GET", "/v1/credentials?user_id=u1")
+    path = f"/v1/credentials/{page['items'][0]['id']}"
+    for verb in ("enable", "disable"):
+        assert (await api.call("POST", f"{path}/{verb}", token=api.foreign))[0] == 404
+        assert (await api.call("POST", f"{path}/{verb}", token=api.reader))[0] == 403
+    assert (await api.call("POST", f"{path}/disable"))[1]["status"] == "disabled"
+    assert (await api.call("POST", "/v1/signatures", SIGNATURE))[0] == 409
+    assert (await api.call("POST", f"{path}/enable"))[1]["status"] == "enabled"
+    assert (await api.call("POST", "/v1/signatures", SIGNATURE))[0] == 201
