@@ -259,7 +259,7 @@ class GatewayClient:
             "POST",
             f"{_transaction(transaction_id)}/challenges",
             body=request.to_json(),
-            again=False,
+            headers={"Idempotency-Key": str(uuid.uuid4())},
         )
         return TransactionView.from_json(_json(reply))
 
@@ -319,7 +319,6 @@ class GatewayClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         wait: float = 0.0,
-        again: bool = True,
     ) -> _Reply:
         attempt = 0
         while True:
@@ -341,7 +340,7 @@ class GatewayClient:
                 if reply.status not in _TRY_AGAIN and failure.code != "idempotency_running":
                     raise failure
                 delay = max(delay, _retry_after(reply))
-            if not again or attempt >= _ATTEMPTS or delay > _LONGEST_WAIT:
+            if attempt >= _ATTEMPTS or delay > _LONGEST_WAIT:
                 raise failure
             await self._sleep(delay)
 

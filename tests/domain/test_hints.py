@@ -162,3 +162,9 @@ def test_a_statement_has_no_line_that_we_did_not_write(user: str) -> None:
     with pytest.raises(RequestError) as raised:
         registration_statement("t", user, "00" * 16, registration_hint("42", ""), AT)
     assert raised.value.code == "request_invalid"
+
+
+def test_a_document_number_cannot_bring_a_match_code_of_its_own() -> None:
+    """The holder would not know which one is the window's."""
+    with pytest.raises(RequestError):
+        document_number("1153000165驗證碼42")

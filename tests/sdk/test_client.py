@@ -112,13 +112,16 @@ async def test_retry_after_is_kept_and_a_long_one_is_not_waited_for(
     assert all(7 <= nap <= 30 for nap in naps.taken if said == "7")
 
 
-async def test_a_further_challenge_is_never_tried_again(scripted: Any, naps: Naps) -> None:
-    """It has no Idempotency-Key and would ring a second time."""
+async def test_a_further_challenge_is_tried_again_with_the_same_key(
+    scripted: Any, naps: Naps
+) -> None:
+    """So no phone rings twice."""
     trouble(scripted, "503")
     async with client_of(scripted, naps) as client:
         with pytest.raises(GatewayError):
             await client.add_challenge("txn_1", "push")
-    assert len(scripted.requests) == 1
+    keys = {headers["Idempotency-Key"] for _, _, headers, _ in scripted.requests}
+    assert (len(scripted.requests), len(keys)) == (4, 1)
 
 
 FOREIGN = {

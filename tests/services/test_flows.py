@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 
 from moica_gateway.domain.models import (
     Approved,
     CertificateSignature,
     Channel,
+    CredentialStatus,
     Expected,
     Fault,
     Pending,
@@ -538,3 +539,27 @@ async def test_a_late_approval_is_recorded_once_also_after_a_restart(house: Hous
     await asyncio.gather(task, return_exceptions=True)
     assert len(house.upstream.polled) > polled
     assert (await house.actions(signed)).count("transaction.late_answer") == 1
+
+
+async def test_a_user_whose_certificate_ran_out_is_told_so(house: House) -> None:
+    """certificate_expired, not that none was ever registered."""
+    registered = await house.register()
+    assert registered.credential_id is not None
+    credential = await house.services.credentials.get(CALLER, registered.credential_id)
+    expired = evolve(credential, status=CredentialStatus.EXPIRED)
+    await house.store.write(lambda uow: uow.save_credential(expired))
+    with pytest.raises(GatewayError) as raised:
+        await house.sign()
+    assert raised.value.code == "certificate_expired"
+
+
+async def test_a_revoked_key_is_not_revived_by_importing_it(house: House) -> None:
+    """The administrator makes a new one."""
+    tenants = house.services.tenants
+    clear = await tenants.create_key(TENANT, "k", SCOPES, test=False)
+    (key,) = await tenants.list_keys(TENANT)
+    await tenants.revoke_key(TENANT, key.id)
+    with pytest.raises(GatewayError):
+        await tenants.import_key(TENANT, "k", SCOPES, clear)
+    with pytest.raises(GatewayError):
+        await tenants.authenticate(clear)

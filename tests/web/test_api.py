@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
-from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
-from attrs import define
 
-from moica_gateway.domain.models import Approved, CertificateSignature, Scope
-from moica_gateway.domain.policy import TenantPolicy
-from moica_gateway.domain.values import Secret, TenantId
-from moica_gateway.events.local import LocalEventBus
-from moica_gateway.services.bundle import Services, make_services
-from moica_gateway.services.context import Context
-from moica_gateway.services.settlement import Settlement
-from moica_gateway.testing.clock import FrozenClock
-from moica_gateway.testing.formats import PlainFormat
-from moica_gateway.testing.judge import ScriptedJudge
-from moica_gateway.testing.random import SeededRandom
-from moica_gateway.testing.seals import FixedSeals
-from moica_gateway.testing.store import MemoryStore
-from moica_gateway.testing.upstream import ScriptedUpstream
+from moica_gateway.domain.models import Approved, CertificateSignature
 from moica_gateway.web.api.openapi import openapi_document
-from moica_gateway.web.application import WebOptions, create_web_app
-from moica_gateway.workers.poller import Poller
 
-ALL = frozenset(Scope)
 REGISTRATION = {"user_id": "u1", "id_number": "A123456789", "metadata": {"a": "b"}}
 APPROVED = Approved(
     proof=CertificateSignature(
@@ -41,89 +20,7 @@ PERSONAL = {"user_id", "metadata", "signature", "credential", "browser_token"}
 SIGNATURE = {"user_id": "u1", "document": {"number": "1153000165", "sha256": "0" * 64}}
 
 
-@define
-class Api:
-    """A client with keys of two tenants."""
-
-    client: TestClient[Any, Any]
-    services: Services
-    upstream: ScriptedUpstream
-    clock: FrozenClock
-    store: MemoryStore
-    poller: Poller
-    key: str
-    foreign: str
-    reader: str
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        token: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, Any, Mapping[str, str]]:
-        """Status, JSON, headers."""
-        sent = {"Authorization": f"Bearer {token or self.key}", **(headers or {})}
-        async with self.client.request(method, path, json=body, headers=sent) as reply:
-            raw = await reply.read()
-            return reply.status, json.loads(raw) if raw[:1] == b"{" else raw, reply.headers
-
-    async def registered(self) -> dict[str, Any]:
-        """A completed registration."""
-        _, made, _ = await self.call("POST", "/v1/registrations", REGISTRATION)
-        self.upstream.answer(f"ticket-{len(self.upstream.begun)}", APPROVED)
-        await self.clock.advance(4)
-        await self.clock.settle()
-        return dict(made)
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Api]:
-    """Everything in memory."""
-    clock = FrozenClock()
-    store, upstream = MemoryStore(clock, FixedSeals()), ScriptedUpstream()
-    context = Context(
-        store=store,
-        clock=clock,
-        random=SeededRandom(),
-        seals=FixedSeals(),
-        upstream=upstream,
-        judge=ScriptedJudge(),
-        formats={"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())},
-        bus=LocalEventBus(clock),
-        environment="simulator",
-        outbox_written=lambda: None,
-        alarm=lambda _name, _fields: None,
-    )
-    settlement = Settlement(context)
-    poller = Poller(context, settlement)
-    services = make_services(context, settlement, poller.watch)
-    keys = []
-    for tenant, scopes in (("t1", ALL), ("t2", ALL), ("t1", frozenset({Scope.READ}))):
-        await services.tenants.create_tenant(TenantId(tenant), tenant, TenantPolicy())
-        await services.tenants.set_service_provider(TenantId(tenant), "1", Secret(bytes(32)), "k")
-        keys.append(await services.tenants.create_key(TenantId(tenant), "k", scopes, test=False))
-    numbers = itertools.count()
-    app = create_web_app(
-        services,
-        options=WebOptions(
-            version="1",
-            readiness=store.ready,
-            request_id=lambda: f"r{next(numbers)}",
-            monotonic=clock.monotonic,
-            max_body=2000,
-        ),
-    )
-    running = asyncio.ensure_future(poller.run())
-    async with TestClient(TestServer(app)) as client:
-        yield Api(client, services, upstream, clock, store, poller, *keys)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_creation_is_201_with_location_and_a_browser_token(api: Api) -> None:
+async def test_creation_is_201_with_location_and_a_browser_token(api: Any) -> None:
     """Once a row exists."""
     status, made, headers = await api.call("POST", "/v1/registrations", REGISTRATION)
     assert status == 201
@@ -135,7 +32,7 @@ async def test_creation_is_201_with_location_and_a_browser_token(api: Api) -> No
     assert "browser_token" not in seen
 
 
-async def test_a_repeat_with_the_same_key_rings_once(api: Api) -> None:
+async def test_a_repeat_with_the_same_key_rings_once(api: Any) -> None:
     """The same status, the transaction as it is now, and it says so."""
     key = {"Idempotency-Key": "k1"}
     _, first, _ = await api.call("POST", "/v1/registrations", REGISTRATION, headers=key)
@@ -186,7 +83,7 @@ BAD: list[tuple[str, str, Any, int, str]] = [
 
 @pytest.mark.parametrize(("method", "path", "body", "status", "code"), BAD)
 async def test_bad_input_is_a_problem_document(
-    api: Api, method: str, path: str, body: Any, status: int, code: str
+    api: Any, method: str, path: str, body: Any, status: int, code: str
 ) -> None:
     """With status, code and a word for the user; the ID number is not repeated."""
     came, problem, headers = await api.call(method, path, body)
@@ -209,7 +106,7 @@ async def test_bad_input_is_a_problem_document(
     ],
 )
 async def test_an_unreadable_body_is_refused(
-    api: Api, raw: bytes, content_type: str, status: int
+    api: Any, raw: bytes, content_type: str, status: int
 ) -> None:
     """Doubled names, not UTF-8, deep, NaN, another type."""
     headers = {"Authorization": f"Bearer {api.key}", "Content-Type": content_type}
@@ -218,20 +115,20 @@ async def test_an_unreadable_body_is_refused(
 
 
 @pytest.mark.parametrize("token", ["mgk_live_wrong", "mgk_live_é", "btk_wrong", "btk_é.é", "x"])
-async def test_without_a_valid_key_it_is_401(api: Api, token: str) -> None:
+async def test_without_a_valid_key_it_is_401(api: Any, token: str) -> None:
     """The same for every reason."""
     status, problem, headers = await api.call("GET", "/v1/transactions", token=token)
     assert (status, problem["code"]) == (401, "unauthenticated")
     assert headers["WWW-Authenticate"].startswith("Bearer")
 
 
-async def test_a_key_without_the_scope_is_403(api: Api) -> None:
+async def test_a_key_without_the_scope_is_403(api: Any) -> None:
     """A reader may not register."""
     status, problem, _ = await api.call("POST", "/v1/registrations", REGISTRATION, token=api.reader)
     assert (status, problem["code"]) == (403, "forbidden")
 
 
-async def test_reading_alone_gets_no_token_that_can_ring_a_phone(api: Api) -> None:
+async def test_reading_alone_gets_no_token_that_can_ring_a_phone(api: Any) -> None:
     """A browser token needs a key that may sign or register."""
     _, made, _ = await api.call("POST", "/v1/registrations", REGISTRATION)
     path = f"/v1/transactions/{made['id']}/browser-tokens"
@@ -240,7 +137,7 @@ async def test_reading_alone_gets_no_token_that_can_ring_a_phone(api: Api) -> No
     assert (await api.call("POST", path))[0] == 201
 
 
-async def test_a_foreign_transaction_answers_as_an_unknown_one(api: Api) -> None:
+async def test_a_foreign_transaction_answers_as_an_unknown_one(api: Any) -> None:
     """On every route that names one."""
     made = await api.registered()
     base = f"/v1/transactions/{made['id']}"
@@ -260,7 +157,7 @@ async def test_a_foreign_transaction_answers_as_an_unknown_one(api: Api) -> None
     assert status == 404
 
 
-async def test_a_browser_sees_its_own_transaction_and_little_of_it(api: Api) -> None:
+async def test_a_browser_sees_its_own_transaction_and_little_of_it(api: Any) -> None:
     """No user, metadata, certificate; no list, no artifact, no cancel."""
     await api.registered()
     _, made, _ = await api.call("POST", "/v1/signatures", SIGNATURE)
@@ -279,7 +176,7 @@ async def test_a_browser_sees_its_own_transaction_and_little_of_it(api: Api) -> 
     assert other[0] == 404
 
 
-async def test_a_further_challenge_by_qr_shows_its_code(api: Api) -> None:
+async def test_a_further_challenge_by_qr_shows_its_code(api: Any) -> None:
     """While the push is open; the image is not kept by anybody."""
     _, made, _ = await api.call("POST", "/v1/registrations", REGISTRATION)
     path, token = f"/v1/transactions/{made['id']}", made["browser_token"]
@@ -297,7 +194,7 @@ async def test_a_further_challenge_by_qr_shows_its_code(api: Api) -> None:
     assert headers["Retry-After"] == "20"
 
 
-async def test_events_are_sent_until_the_end_and_then_204(api: Api) -> None:
+async def test_events_are_sent_until_the_end_and_then_204(api: Any) -> None:
     """One event a version; Last-Event-ID resumes."""
     _, made, _ = await api.call("POST", "/v1/registrations", REGISTRATION)
     path = f"/v1/transactions/{made['id']}"
@@ -314,7 +211,7 @@ async def test_events_are_sent_until_the_end_and_then_204(api: Api) -> None:
     assert status == 204
 
 
-async def test_the_feed_goes_on_from_its_cursor(api: Api) -> None:
+async def test_the_feed_goes_on_from_its_cursor(api: Any) -> None:
     """An empty `after` is the beginning."""
     await api.registered()
     _, page, _ = await api.call("GET", "/v1/events?after=")
@@ -323,7 +220,7 @@ async def test_the_feed_goes_on_from_its_cursor(api: Api) -> None:
     assert after["items"] == []
 
 
-async def test_a_request_id_is_taken_or_made(api: Api) -> None:
+async def test_a_request_id_is_taken_or_made(api: Any) -> None:
     """And stands in the answer."""
     _, _, headers = await api.call("GET", "/healthz", headers={"X-Request-ID": "abc-1"})
     assert headers["X-Request-ID"] == "abc-1"
@@ -331,14 +228,14 @@ async def test_a_request_id_is_taken_or_made(api: Api) -> None:
     assert headers["X-Request-ID"].startswith("r")
 
 
-async def test_readiness_is_the_stores(api: Api) -> None:
+async def test_readiness_is_the_stores(api: Any) -> None:
     """503 while nothing can be written."""
     assert (await api.call("GET", "/readyz"))[0] == 200
     api.store.available = False
     assert (await api.call("GET", "/readyz"))[0] == 503
 
 
-async def test_the_openapi_document_names_exactly_the_routes(api: Api) -> None:
+async def test_the_openapi_document_names_exactly_the_routes(api: Any) -> None:
     """Server and document together."""
     app = api.client.server.app  # type: ignore[attr-defined]
     served = {
@@ -354,7 +251,7 @@ async def test_the_openapi_document_names_exactly_the_routes(api: Api) -> None:
     assert documented == served
 
 
-async def test_the_widget_is_served_with_an_etag(api: Api) -> None:
+async def test_the_widget_is_served_with_an_etag(api: Any) -> None:
     """304 the second time."""
     status, body, headers = await api.call("GET", "/widget/v1.js")
     assert status == 200
@@ -365,7 +262,7 @@ async def test_the_widget_is_served_with_an_etag(api: Api) -> None:
     assert status == 304
 
 
-async def test_a_wrong_method_is_told_the_right_ones(api: Api) -> None:
+async def test_a_wrong_method_is_told_the_right_ones(api: Any) -> None:
     """405 lists in Allow what the path takes (RFC 9110, 15.5.6)."""
     for method, path, allowed in (
         ("DELETE", "/v1/signatures", "POST"),
@@ -376,7 +273,7 @@ async def test_a_wrong_method_is_told_the_right_ones(api: Api) -> None:
         assert (status, headers["Allow"]) == (405, allowed)
 
 
-async def test_a_browser_sees_no_certificate_once_there_is_one(api: Api) -> None:
+async def test_a_browser_sees_no_certificate_once_there_is_one(api: Any) -> None:
     """A completed signature, read and streamed with the browser token, shows no person."""
     await api.registered()
     asked = {**SIGNATURE, "metadata": {"a": "b"}}
@@ -400,7 +297,7 @@ async def test_a_browser_sees_no_certificate_once_there_is_one(api: Api) -> None
         assert "機密標題" not in json.dumps(shown, ensure_ascii=False)
 
 
-async def test_cancelling_what_has_ended_changes_nothing(api: Api) -> None:
+async def test_cancelling_what_has_ended_changes_nothing(api: Any) -> None:
     """The second cancel, and one after completion, answer 200 with the transaction as it was."""
     done = await api.registered()
     _, made, _ = await api.call("POST", "/v1/signatures", SIGNATURE)
@@ -413,7 +310,7 @@ async def test_cancelling_what_has_ended_changes_nothing(api: Api) -> None:
         assert (came, after, after["status"]) == (200, before, status)
 
 
-async def test_a_credential_is_disabled_and_enabled_again(api: Api) -> None:
+async def test_a_credential_is_disabled_and_enabled_again(api: Any) -> None:
     """Disabled it signs nothing, enabled it does, and another tenant's key finds none."""
     await api.registered()
     _, page, _ = await api.call("GET", "/v1/credentials?user_id=u1")

@@ -27,7 +27,8 @@ def document_number(text: str) -> str:
         RequestError: ``request_invalid`` for another character set or length.
     """
     number = unicodedata.normalize("NFC", text)
-    if not _NUMBER.fullmatch(number):
+    # A number with these words in it could show the holder a match code of the caller's making.
+    if not _NUMBER.fullmatch(number) or "驗證碼" in number:
         raise error(
             "request_invalid",
             "`number`: expected 1 to 50 letters, digits, ideographs and - _ / . ( ), beginning "

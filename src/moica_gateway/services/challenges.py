@@ -25,7 +25,7 @@ from moica_gateway.domain.models import (
 )
 from moica_gateway.domain.values import ChallengeId, IdNumber, Tbs, TransactionId
 from moica_gateway.errors import GatewayError, error
-from moica_gateway.services.commands import Caller
+from moica_gateway.services.commands import Caller, IdempotencyUse
 from moica_gateway.services.context import Context, load
 from moica_gateway.services.prepared import prepared_from_blob
 from moica_gateway.services.settlement import Settlement
@@ -85,12 +85,14 @@ class Challenges:
         transaction_id: TransactionId,
         channel: Channel,
         return_url: str | None,
+        use: IdempotencyUse | None = None,
     ) -> Transaction:
-        """A further challenge (「QR Code 模式登入」), at most 5 s.
+        """A further challenge (「QR Code 模式登入」), at most 5 s; once for an ``Idempotency-Key``.
 
         Raises:
             RequestError: ``not_found``, ``transaction_closed``, ``challenge_limit``,
-                ``challenge_too_soon``, ``channel_unsupported``, or a foreign ``return_url``.
+                ``challenge_too_soon``, ``channel_unsupported``, ``idempotency_mismatch``, or a
+                foreign ``return_url``.
         """
 
         def material(uow: Any) -> tuple[Transaction, Tenant, IdNumber, tuple[Tbs, ...]]:
@@ -108,9 +110,16 @@ class Challenges:
 
         transaction, tenant, id_number, messages = await self._context.store.read(material)
         self._check_return_url(return_url, tenant)
-        self._check_pace(caller, transaction, channel)
         challenge = self.new(channel, transaction.time_limit, tenant, return_url=return_url)
-        added = await self._settlement.add_challenge(caller, transaction_id, challenge)
+        added = await self._settlement.add_challenge(
+            caller,
+            transaction_id,
+            challenge,
+            lambda current: self._check_pace(caller, current, channel),
+            use,
+        )
+        if challenge.id not in {c.id for c in added.challenges}:
+            return added
         await self.start(
             added,
             added.challenge(challenge.id),

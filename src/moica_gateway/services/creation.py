@@ -6,7 +6,6 @@ Registration and signing differ in what is signed and by whom; what they share s
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -18,7 +17,6 @@ from moica_gateway.domain.models import (
     Challenge,
     Channel,
     Document,
-    IdempotencyRecord,
     Person,
     Prepared,
     Tenant,
@@ -31,6 +29,7 @@ from moica_gateway.ports import UnitOfWork
 from moica_gateway.services.challenges import Challenges
 from moica_gateway.services.commands import Caller, Created, IdempotencyUse
 from moica_gateway.services.context import Context, load
+from moica_gateway.services.idempotency import remember, used
 from moica_gateway.services.prepared import prepared_to_blob
 from moica_gateway.services.settlement import Settlement
 
@@ -74,7 +73,7 @@ class Creation:
         """
         if use is None:
             return None
-        found = await self._context.store.read(lambda uow: self._used(uow, caller.tenant, use))
+        found = await self._context.store.read(lambda uow: used(uow, caller.tenant, use))
         return Created(transaction=found, replayed=True) if found else None
 
     async def create(self, caller: Caller, draft: Draft, use: IdempotencyUse | None) -> Created:
@@ -151,26 +150,13 @@ class Creation:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _used(self, uow: UnitOfWork, tenant: TenantId, use: IdempotencyUse) -> Transaction | None:
-        record = uow.idempotency(tenant, use.method, use.path, use.key)
-        if record is None:
-            return None
-        if not hmac.compare_digest(record.body_mac, use.body_mac):
-            raise error(
-                "idempotency_mismatch",
-                "expected the body that this Idempotency-Key was first used with, came another; "
-                "the integrator takes a new key for a new request",
-            )
-        return load(uow, tenant, record.transaction_id)
-
     def _write(
         self, uow: UnitOfWork, caller: Caller, draft: Draft, use: IdempotencyUse | None
     ) -> _Written:
-        context, transaction = self._context, draft.transaction
-        if use is not None:
-            found = self._used(uow, caller.tenant, use)
-            if found is not None:
-                return _Written(transaction=found, replayed=True)
+        transaction = draft.transaction
+        found = used(uow, caller.tenant, use)
+        if found is not None:
+            return _Written(transaction=found, replayed=True)
         draft.check(uow)
         superseded: tuple[Decision, ...] = ()
         open_one = uow.open_transaction_of(caller.tenant, draft.person.id)
@@ -203,16 +189,5 @@ class Creation:
                 },
             ),
         )
-        if use is not None:
-            uow.add_idempotency(
-                IdempotencyRecord(
-                    tenant=caller.tenant,
-                    method=use.method,
-                    path=use.path,
-                    key=use.key,
-                    body_mac=use.body_mac,
-                    transaction_id=transaction.id,
-                    created_at=context.clock.now(),
-                )
-            )
+        remember(uow, caller.tenant, use, transaction.id, self._context.clock.now())
         return _Written(transaction=transaction, replayed=False, superseded=superseded)

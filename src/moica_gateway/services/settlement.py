@@ -37,8 +37,9 @@ from moica_gateway.domain.models import (
 from moica_gateway.domain.values import BlobId, ChallengeId, TenantId, TransactionId
 from moica_gateway.errors import Problem
 from moica_gateway.ports import UnitOfWork
-from moica_gateway.services.commands import Caller
+from moica_gateway.services.commands import Caller, IdempotencyUse
 from moica_gateway.services.context import Context, load, record_decision
+from moica_gateway.services.idempotency import remember, used
 from moica_gateway.services.outcome import OutcomeMaker, register, resolve
 
 __all__ = ["Settlement"]
@@ -115,12 +116,31 @@ class Settlement:
         return tuple([await self.cancel(caller, t.id) for t in pending])
 
     async def add_challenge(
-        self, caller: Caller, transaction_id: TransactionId, challenge: Challenge
+        self,
+        caller: Caller,
+        transaction_id: TransactionId,
+        challenge: Challenge,
+        check: Callable[[Transaction], None],
+        use: IdempotencyUse | None,
     ) -> Transaction:
-        """Raises ``RequestError`` ``transaction_closed`` or ``challenge_limit``."""
-        return await self._apply(
-            caller.tenant, transaction_id, AddChallenge(challenge=challenge), caller.actor
-        )
+        """With it; without it where that ``Idempotency-Key`` has made one before.
+
+        Raises:
+            RequestError: ``transaction_closed``, ``challenge_limit``, ``idempotency_mismatch``, or
+                what ``check`` says of the transaction inside the commit.
+        """
+
+        def work(uow: UnitOfWork) -> Decision:
+            made = used(uow, caller.tenant, use)
+            if made is not None:
+                return Decision(transaction=made, changed=False)
+            transaction = load(uow, caller.tenant, transaction_id)
+            check(transaction)
+            remember(uow, caller.tenant, use, transaction_id, self._context.clock.now())
+            event = AddChallenge(challenge=challenge)
+            return self._decide(uow, transaction, event, caller.actor)
+
+        return await self._commit(work)
 
     def end_inside(
         self,

@@ -140,17 +140,18 @@ class Signing:
         return format_, level or (format_.levels[0] if format_.levels else None)
 
     async def _credential(self, caller: Caller, user_id: str) -> Credential:
-        credential = await self._context.store.read(
-            lambda uow: uow.enabled_credential(caller.tenant, user_id)
+        credential, others = await self._context.store.read(
+            lambda uow: (
+                uow.enabled_credential(caller.tenant, user_id),
+                uow.credentials(caller.tenant, user_id),
+            )
         )
-        if credential is None or credential.status is not CredentialStatus.ENABLED:
+        if credential is None:
+            if any(other.status is CredentialStatus.EXPIRED for other in others):
+                raise _expired()
             raise _no_credential()
         if not credential.not_before <= self._context.clock.now() <= credential.not_after:
-            raise error(
-                "certificate_expired",
-                "expected a registered certificate within its validity; the holder renews it and "
-                "registers again",
-            )
+            raise _expired()
         return credential
 
     def _document(self, given: NewDocument) -> Document:
@@ -174,6 +175,14 @@ class Signing:
             title=given.title,
             media_type=given.media_type,
         )
+
+
+def _expired() -> Exception:
+    return error(
+        "certificate_expired",
+        "expected a registered certificate within its validity; the holder renews it and "
+        "registers again",
+    )
 
 
 def _no_credential() -> Exception:

@@ -185,8 +185,11 @@ class Tenants:
         def work(uow: UnitOfWork) -> None:
             self._known(uow, tenant)
             known = uow.api_key_by_hash(key_hash)
-            if known is not None and known.tenant != tenant:
-                raise error("configuration_invalid", "expected a key of this tenant")
+            if known is not None and (known.tenant != tenant or known.revoked_at is not None):
+                raise error(
+                    "configuration_invalid",
+                    "expected a new key, or one of this tenant that is not revoked",
+                )
             uow.save_api_key(
                 ApiKey(
                     id=known.id if known else self._context.new_id("key"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from moica_gateway.domain.models import Credential, Kind, Status, Transaction
@@ -58,7 +58,7 @@ class Transactions:
         *,
         since: int | None,
         heartbeat: float,
-    ) -> AsyncIterator[Transaction | None]:
+    ) -> AsyncGenerator[Transaction | None, None]:
         """Each newer version; None every ``heartbeat`` seconds; ends after a terminal state."""
         async with self._context.bus.subscribe(caller.tenant, transaction_id) as subscription:
             seen = -1 if since is None else since

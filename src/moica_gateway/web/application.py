@@ -12,7 +12,8 @@ from moica_gateway.services.bundle import Services
 from moica_gateway.web.api import creating, credentials, transactions
 from moica_gateway.web.api.openapi import openapi_document
 from moica_gateway.web.keys import IN_FLIGHT, OPTIONS, SERVICES, WebOptions
-from moica_gateway.web.middleware import answer_problems, observe_requests
+from moica_gateway.web.middleware import add_headers, answer_problems, observe_requests
+from moica_gateway.web.running import mind_the_stop
 
 __all__ = ["WebOptions", "create_web_app"]
 
@@ -29,6 +30,8 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
     app[SERVICES] = services
     app[OPTIONS] = options
     app[IN_FLIGHT] = {}
+    mind_the_stop(app)
+    app.on_response_prepare.append(add_headers)
     app.router.add_routes(
         [
             web.post("/v1/registrations", creating.register),
@@ -36,7 +39,8 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             web.get("/v1/transactions", transactions.list_),
             web.post("/v1/transactions/cancel", transactions.cancel_document),
             web.get("/v1/transactions/{id}", transactions.get),
-            web.get("/v1/transactions/{id}/events", transactions.events),
+            # Without HEAD: it would hold a line open that nothing is ever written to.
+            web.get("/v1/transactions/{id}/events", transactions.events, allow_head=False),
             web.post("/v1/transactions/{id}/challenges", transactions.add_challenge),
             web.get("/v1/transactions/{id}/qr.svg", transactions.qr),
             web.post("/v1/transactions/{id}/cancel", transactions.cancel),
@@ -46,7 +50,8 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             web.post("/v1/credentials/{id}/enable", credentials.enable),
             web.post("/v1/credentials/{id}/disable", credentials.disable),
             web.delete("/v1/credentials/{id}", credentials.delete),
-            web.delete("/v1/users/{id}", credentials.delete_user),
+            # The default pattern leaves out braces, which a user's name may hold.
+            web.delete("/v1/users/{id:[^/]+}", credentials.delete_user),
             web.get("/v1/events", credentials.feed),
             web.get("/healthz", _health),
             web.get("/readyz", _ready),
@@ -96,7 +101,8 @@ def _add_widget(app: web.Application) -> None:
 
     async def widget(request: web.Request) -> web.Response:
         headers = {"ETag": tag, "Cache-Control": "public, max-age=300"}
-        if request.headers.get("If-None-Match") == tag:
+        known = request.if_none_match or ()
+        if any(each.value in (tag.strip('"'), "*") for each in known):
             return web.Response(status=304, headers=headers)
         return web.Response(
             body=body, content_type="text/javascript", charset="utf-8", headers=headers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 from attrs import frozen
@@ -11,7 +12,18 @@ from attrs import frozen
 from moica_gateway.services.bundle import Services
 from moica_gateway.services.commands import Caller
 
-__all__ = ["CALLER", "IN_FLIGHT", "OPTIONS", "REQUEST_ID", "SERVICES", "WebOptions"]
+__all__ = [
+    "CALLER",
+    "IN_FLIGHT",
+    "OPTIONS",
+    "REQUEST_ID",
+    "RUNNING",
+    "SERVICES",
+    "STOPPING",
+    "STREAM",
+    "WAITING",
+    "WebOptions",
+]
 
 
 @frozen(kw_only=True)
@@ -19,7 +31,9 @@ class WebOptions:
     """What the composition root hands in.
 
     ``max_body``: bytes. ``request_id``: a fresh one. ``monotonic``: seconds.
-    ``observe(method, route, status, seconds)`` feeds the metrics.
+    ``observe(method, route, status, seconds)`` feeds the metrics. ``heartbeat``: seconds between
+    two comments of an event stream. ``wait_for_first``: seconds for which a repeat waits for the
+    first request with its ``Idempotency-Key``.
     """
 
     version: str
@@ -30,6 +44,7 @@ class WebOptions:
     max_body: int = 16 * 1_048_576
     observe: Callable[[str, str, int, float], None] = lambda _m, _r, _s, _t: None
     heartbeat: float = 15.0
+    wait_for_first: float = 10.0
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
@@ -37,5 +52,9 @@ OPTIONS: web.AppKey[WebOptions] = web.AppKey("options", WebOptions)
 IN_FLIGHT: web.AppKey[dict[tuple[str, str, str, str], asyncio.Future[None]]] = web.AppKey(
     "in_flight", dict
 )
+RUNNING: web.AppKey[set[asyncio.Future[Any]]] = web.AppKey("running", set)
+WAITING: web.AppKey[set[asyncio.Future[Any]]] = web.AppKey("waiting", set)
+STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+STREAM: web.RequestKey[web.StreamResponse] = web.RequestKey("stream", web.StreamResponse)

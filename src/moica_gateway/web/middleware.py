@@ -1,4 +1,8 @@
-"""Around every request: an id, a log line, and errors as problem documents (RFC 9457)."""
+"""Around every request: an id, headers, a log line, and errors as problem documents (RFC 9457).
+
+A log line bears the route's pattern, never a path, query, header or body: tokens and persons stand
+there. No CORS: the widget is relayed on the document system's own origin (api.md, "Browser").
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,16 @@ import structlog
 from aiohttp import web
 
 from moica_gateway.errors import GatewayError, Problem, error, problem
-from moica_gateway.web.keys import OPTIONS, REQUEST_ID
+from moica_gateway.web.keys import CALLER, OPTIONS, REQUEST_ID, STREAM
 
-__all__ = ["answer_problems", "observe_requests"]
+__all__ = ["add_headers", "answer_problems", "observe_requests"]
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 _OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
@@ -61,29 +66,40 @@ async def answer_problems(request: web.Request, handler: _Handler) -> web.Stream
     try:
         return await handler(request)
     except GatewayError as e:
-        return _problem_response(e.problem)
+        return _answer(request, e.problem)
     except web.HTTPException as e:
         if e.status < 400:
             raise
         return _of_http(e)
-    except (ConnectionError, TimeoutError):
-        raise
-    except Exception:  # noqa: BLE001 - the last place where a defect can still be answered
+    except Exception as e:
+        # The last place where a defect can still be answered.
+        if isinstance(e, ConnectionError) and (
+            request.transport is None or request.transport.is_closing()
+        ):
+            raise  # the caller's line broke: nobody is there to be answered
         structlog.get_logger("moica_gateway.http").exception(
             "http.failed", method=request.method, route=_route(request)
         )
-        return _problem_response(
+        return _answer(
+            request,
             error(
                 "internal_error",
                 "something unexpected went wrong; the operator finds it in "
                 "the log under this request's id",
-            ).problem
+            ).problem,
         )
+
+
+def _answer(request: web.Request, found: Problem) -> web.StreamResponse:
+    # Behind the head of a stream there is no room for a problem document: the stream ends, and
+    # whoever reads it comes back and is told then.
+    stream = request.get(STREAM)
+    return _problem_response(found) if stream is None else stream
 
 
 @web.middleware
 async def observe_requests(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Request id, headers of every answer, log line, metrics."""
+    """Request id, log line, metrics."""
     options = request.app[OPTIONS]
     came = request.headers.get("X-Request-ID", "")
     request_id = came if _REQUEST_ID.fullmatch(came) else options.request_id()
@@ -94,26 +110,31 @@ async def observe_requests(request: web.Request, handler: _Handler) -> web.Strea
         try:
             response = await handler(request)
             status = response.status
-            if not response.prepared:
-                response.headers.setdefault("X-Request-ID", request_id)
-                for name, value in _HEADERS.items():
-                    response.headers.setdefault(name, value)
-                if request.path.startswith("/v1/"):
-                    response.headers.setdefault("Cache-Control", "no-store")
-                response.headers.setdefault(
-                    "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
-                )
             return response
         finally:
             seconds = options.monotonic() - start
             options.observe(request.method, _route(request), status, seconds)
+            caller = request.get(CALLER)
             structlog.get_logger("moica_gateway.http").info(
                 "http.request",
                 method=request.method,
                 route=_route(request),
                 status=status,
                 ms=round(seconds * 1000, 1),
+                tenant=caller.tenant if caller else None,
             )
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """On every answer, streams and errors too, just before its head goes out."""
+    headers = response.headers
+    headers["Server"] = "moica-gateway"
+    if REQUEST_ID in request:
+        headers["X-Request-ID"] = request[REQUEST_ID]
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)
+    if not request.path.startswith("/widget/"):
+        headers.setdefault("Cache-Control", "no-store")
 
 
 def _route(request: web.Request) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from aiohttp import web
@@ -21,12 +21,12 @@ from moica_gateway.services.commands import (
 )
 from moica_gateway.web.api.reading import caller, idempotency_use, json_body, query
 from moica_gateway.web.api.views import transaction_view
-from moica_gateway.web.keys import IN_FLIGHT, SERVICES
+from moica_gateway.web.keys import IN_FLIGHT, OPTIONS, SERVICES
+from moica_gateway.web.running import carry_on
 from moica_gateway.wire import RegistrationRequest, SignatureRequest
 
 __all__ = ["register", "sign"]
 
-_WAIT_FOR_FIRST: Final = 10.0
 _RETRY_AFTER: Final = 2
 
 
@@ -95,7 +95,7 @@ async def _create(
     make: Callable[[IdempotencyUse | None], Coroutine[Any, Any, Created]],
 ) -> web.Response:
     use = idempotency_use(request, raw)
-    made = await _once(request, who, use, make(use))
+    made = await _once(request, who, use, make)
     view = await transaction_view(request.app[SERVICES], who, made.transaction, token=True)
     headers = {"Location": f"/v1/transactions/{made.transaction.id}"}
     if made.replayed:
@@ -107,36 +107,32 @@ async def _once(
     request: web.Request,
     who: Caller,
     use: IdempotencyUse | None,
-    work: Coroutine[Any, Any, Created],
+    make: Callable[[IdempotencyUse | None], Coroutine[Any, Any, Created]],
 ) -> Created:
     """While the first with that key runs, the second waits; a caller that leaves stops nothing."""
     if use is None:
-        return await _shielded(work)
+        return await carry_on(request.app, make(None))
     running = request.app[IN_FLIGHT]
     slot = (who.tenant, use.method, use.path, use.key)
     first = running.get(slot)
     if first is not None:
-        done, _ = await asyncio.wait({first}, timeout=_WAIT_FOR_FIRST)
+        done, _ = await asyncio.wait({first}, timeout=request.app[OPTIONS].wait_for_first)
         if not done:
-            work.close()
             raise error(
                 "idempotency_running",
                 "the first request with this Idempotency-Key is still running; ask again",
                 retry_after=_RETRY_AFTER,
             )
-        return await _shielded(work)
+        # From here on the record in the database decides, whoever of several comes first.
+        return await carry_on(request.app, make(use))
     mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     running[slot] = mine
 
     async def and_free() -> Created:
         try:
-            return await work
+            return await make(use)
         finally:
             running.pop(slot, None)
             mine.set_result(None)
 
-    return await _shielded(and_free())
-
-
-async def _shielded(work: Coroutine[Any, Any, Created] | Awaitable[Created]) -> Created:
-    return await asyncio.shield(asyncio.ensure_future(work))
+    return await carry_on(request.app, and_free())

@@ -12,6 +12,7 @@ from moica_gateway.errors import error
 from moica_gateway.web.api.reading import caller, query, query_whole
 from moica_gateway.web.api.views import credential_view
 from moica_gateway.web.keys import SERVICES
+from moica_gateway.web.running import carry_on
 from moica_gateway.wire import PageView
 
 __all__ = ["delete", "delete_user", "disable", "enable", "feed", "list_"]
@@ -40,21 +41,24 @@ async def enable(request: web.Request) -> web.Response:
     """Enable one, disable the user's others."""
     who = await caller(request, Scope.REGISTER)
     query(request)
-    return _answer(await request.app[SERVICES].credentials.enable(who, _id(request)))
+    credentials = request.app[SERVICES].credentials
+    return _answer(await carry_on(request.app, credentials.enable(who, _id(request))))
 
 
 async def disable(request: web.Request) -> web.Response:
     """It signs no more."""
     who = await caller(request, Scope.REGISTER)
     query(request)
-    return _answer(await request.app[SERVICES].credentials.disable(who, _id(request)))
+    credentials = request.app[SERVICES].credentials
+    return _answer(await carry_on(request.app, credentials.disable(who, _id(request))))
 
 
 async def delete(request: web.Request) -> web.Response:
     """Forget it."""
     who = await caller(request, Scope.REGISTER)
     query(request)
-    await request.app[SERVICES].credentials.delete(who, _id(request))
+    credentials = request.app[SERVICES].credentials
+    await carry_on(request.app, credentials.delete(who, _id(request)))
     return web.Response(status=204)
 
 
@@ -62,7 +66,8 @@ async def delete_user(request: web.Request) -> web.Response:
     """Leaving (離職) and erasure."""
     who = await caller(request, Scope.ADMIN)
     query(request)
-    await request.app[SERVICES].credentials.delete_user(who, request.match_info["id"])
+    credentials = request.app[SERVICES].credentials
+    await carry_on(request.app, credentials.delete_user(who, request.match_info["id"]))
     return web.Response(status=204)
 
 

@@ -139,7 +139,7 @@ def _paths() -> dict[str, Any]:
             "post": _operation(
                 "A further way to reach the phone",
                 _CREATED,
-                parameters=(_ID,),
+                parameters=(_ID, _KEY),
                 body="ChallengeRequest",
             )
         },

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.web import RequestPayloadError
 
 from moica_gateway.domain.models import Scope
 from moica_gateway.errors import GatewayError, error
@@ -34,9 +36,9 @@ async def caller(request: web.Request, scope: Scope | None, *, browser: bool = F
         RequestError: ``unauthenticated`` or ``forbidden``.
     """
     kind, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    found = await request.app[SERVICES].tenants.authenticate(
-        bearer.strip() if kind.lower() == "bearer" else ""
-    )
+    # Bytes beyond ASCII arrive as lone surrogates, which nothing behind this can encode.
+    usable = kind.lower() == "bearer" and bearer.isascii()
+    found = await request.app[SERVICES].tenants.authenticate(bearer.strip() if usable else "")
     request[CALLER] = found
     if found.browser:
         if not browser:
@@ -56,18 +58,24 @@ async def json_body(request: web.Request) -> tuple[Any, bytes]:
     """
     if request.content_type != "application/json":
         raise error("unsupported_media_type", "expected Content-Type: application/json")
-    raw = await request.read()
+    try:
+        raw = await request.read()
+    except (RequestPayloadError, ContentEncodingError) as e:
+        raise error(
+            "request_malformed",
+            "expected a whole body in the encoding that the header says; the integrator sends it "
+            "again",
+        ) from e
     try:
         value = json.loads(
             raw.decode("utf-8"), object_pairs_hook=_no_doubles, parse_constant=_no_constant
         )
-        _check_depth(value, 0)
+        _check_value(value, 0)
     except (ValueError, RecursionError) as e:
         raise error(
             "request_malformed",
-            "expected JSON in UTF-8 without doubled names, NaN, half a surrogate pair, or deep "
-            "nesting; the integrator "
-            "corrects the body",
+            "expected JSON in UTF-8 without doubled names, NaN, lone surrogates, or deep nesting; "
+            "the integrator corrects the body",
         ) from e
     return value, raw
 
@@ -83,17 +91,24 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def _check_depth(value: Any, depth: int) -> None:
+def _check_value(value: Any, depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise ValueError("too deep")
     if isinstance(value, str):
-        value.encode()  # half a surrogate pair has no UTF-8: a ValueError
-    if isinstance(value, dict):
-        inner = [*value, *value.values()]
-    else:
-        inner = value if isinstance(value, list) else []
-    for item in inner:
-        _check_depth(item, depth + 1)
+        _check_text(value)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _check_text(name)
+            _check_value(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_value(item, depth + 1)
+
+
+def _check_text(text: str) -> None:
+    # JSON may escape half a surrogate pair; no database or log takes that.
+    if not text.isascii():
+        text.encode("utf-8")
 
 
 def idempotency_use(request: web.Request, raw: bytes) -> IdempotencyUse | None:
@@ -128,6 +143,8 @@ def query(request: web.Request, *allowed: str) -> Mapping[str, str]:
             raise _bad(name[:60], f"one of {', '.join(allowed)}" if allowed else "no query")
         if len(request.query.getall(name)) > 1:
             raise _bad(name, "to be given once")
+        if not request.query[name].isprintable():
+            raise _bad(name, "text without control characters")
     return request.query
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
 from typing import Final, TypeVar
 
 from aiohttp import web
@@ -13,9 +14,17 @@ from moica_gateway.domain.values import TransactionId
 from moica_gateway.errors import error
 from moica_gateway.services.commands import Caller, TransactionFilter
 from moica_gateway.web.api.qr import qr_svg
-from moica_gateway.web.api.reading import caller, json_body, query, query_time, query_whole
+from moica_gateway.web.api.reading import (
+    caller,
+    idempotency_use,
+    json_body,
+    query,
+    query_time,
+    query_whole,
+)
 from moica_gateway.web.api.views import transaction_view
-from moica_gateway.web.keys import OPTIONS, REQUEST_ID, SERVICES
+from moica_gateway.web.keys import OPTIONS, SERVICES, STREAM
+from moica_gateway.web.running import carry_on, unless_stopped
 from moica_gateway.wire import ChallengeRequest, PageView
 
 __all__ = [
@@ -45,11 +54,18 @@ async def get(request: web.Request) -> web.Response:
     seconds = query_whole(values, "wait", 0, _MAX_WAIT, 0)
     since = query_whole(values, "since", 0, 2**53, -1)
     transactions = request.app[SERVICES].transactions
+    found = None
     if seconds:
-        found = await transactions.wait(
-            _bound(who, request), _id(request), since=None if since < 0 else since, seconds=seconds
+        found = await unless_stopped(
+            request.app,
+            transactions.wait(
+                _bound(who, request),
+                _id(request),
+                since=None if since < 0 else since,
+                seconds=seconds,
+            ),
         )
-    else:
+    if found is None:
         found = await transactions.get(_bound(who, request), _id(request))
     view = await transaction_view(request.app[SERVICES], who, found)
     return web.json_response(view.to_json())
@@ -110,30 +126,39 @@ async def events(request: web.Request) -> web.StreamResponse:
     found = await services.transactions.get(_bound(who, request), transaction_id)
     if found.status.terminal and since is not None and since >= found.version:
         return web.Response(status=204)
+    # A version that is not there yet would hide every change up to it, the last one too.
+    since = None if since is None else min(since, found.version)
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream; charset=utf-8",
             "Cache-Control": "no-store",
             "X-Accel-Buffering": "no",
-            "X-Content-Type-Options": "nosniff",
-            "X-Request-ID": request[REQUEST_ID],
         }
     )
     await response.prepare(request)
-    watched = services.transactions.watch(
-        who, transaction_id, since=since, heartbeat=request.app[OPTIONS].heartbeat
-    )
-    async for changed in watched:
-        if changed is None:
-            await response.write(b": still here\n\n")
-            continue
-        view = await transaction_view(services, who, changed)
-        data = json.dumps(view.to_json(), ensure_ascii=False)
-        await response.write(
-            f"event: transaction\nid: {changed.version}\ndata: {data}\n\n".encode()
-        )
-    await response.write_eof()
+    request[STREAM] = response
+    await unless_stopped(request.app, _write_events(request, response, who, since))
     return response
+
+
+async def _write_events(
+    request: web.Request, response: web.StreamResponse, who: Caller, since: int | None
+) -> None:
+    services = request.app[SERVICES]
+    watched = services.transactions.watch(
+        who, _id(request), since=since, heartbeat=request.app[OPTIONS].heartbeat
+    )
+    # Closed here and now, not when the collector comes: the subscription hangs on it.
+    async with aclosing(watched) as changes:
+        async for changed in changes:
+            if changed is None:
+                await response.write(b": still here\n\n")
+                continue
+            view = await transaction_view(services, who, changed)
+            data = json.dumps(view.to_json(), ensure_ascii=False)
+            await response.write(
+                f"event: transaction\nid: {changed.version}\ndata: {data}\n\n".encode()
+            )
 
 
 async def add_challenge(request: web.Request) -> web.Response:
@@ -142,12 +167,14 @@ async def add_challenge(request: web.Request) -> web.Response:
     if not who.browser:
         _need_any(who, Scope.SIGN, Scope.REGISTER)
     query(request)
-    value, _ = await json_body(request)
+    value, raw = await json_body(request)
     asked = ChallengeRequest.parse(value)
-    found = await asyncio.shield(
+    use = idempotency_use(request, raw)
+    found = await carry_on(
+        request.app,
         request.app[SERVICES].challenges.add(
-            _bound(who, request), _id(request), Channel(asked.channel), asked.return_url
-        )
+            _bound(who, request), _id(request), Channel(asked.channel), asked.return_url, use
+        ),
     )
     view = await transaction_view(request.app[SERVICES], who, found)
     return web.json_response(view.to_json(), status=201)
@@ -174,7 +201,7 @@ async def cancel(request: web.Request) -> web.Response:
     who = await caller(request, None)
     _need_any(who, Scope.SIGN, Scope.REGISTER)
     query(request)
-    found = await request.app[SERVICES].settlement.cancel(who, _id(request))
+    found = await carry_on(request.app, request.app[SERVICES].settlement.cancel(who, _id(request)))
     view = await transaction_view(request.app[SERVICES], who, found)
     return web.json_response(view.to_json())
 
@@ -192,13 +219,15 @@ async def cancel_document(request: web.Request) -> web.Response:
             "expected `{document_number}` alone, a text; the integrator corrects the body",
             member="document_number",
         )
-    ended = await request.app[SERVICES].settlement.cancel_document(who, number)
+    ended = await carry_on(
+        request.app, request.app[SERVICES].settlement.cancel_document(who, number)
+    )
     items = [(await transaction_view(request.app[SERVICES], who, t)).to_json() for t in ended]
     return web.json_response(PageView(items=tuple(items)).to_json())
 
 
 async def browser_token(request: web.Request) -> web.Response:
-    """For the widget of this transaction. It may ring the phone, so reading alone is not enough."""
+    """For the widget. Its bearer may ring the phone again, so scope ``read`` is too little."""
     who = await caller(request, None)
     _need_any(who, Scope.SIGN, Scope.REGISTER)
     query(request)
