@@ -22,6 +22,7 @@ def config(tmp_path: Path) -> Path:
     path.write_text(
         f"""
 environment = "simulator"
+port = 0
 data_dir = "{tmp_path / "data"}"
 log_level = "ERROR"
 [upstream]
