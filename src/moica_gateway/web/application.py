@@ -38,7 +38,8 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             web.post("/v1/signatures", creating.sign),
             web.get("/v1/transactions", transactions.list_),
             web.post("/v1/transactions/cancel", transactions.cancel_document),
-            web.get("/v1/transactions/{id}", transactions.get),
+            # Not the recall's path, so that the methods of each are told apart.
+            web.get("/v1/transactions/{id:(?!cancel$)[^/]+}", transactions.get),
             # Without HEAD: it would hold a line open that nothing is ever written to.
             web.get("/v1/transactions/{id}/events", transactions.events, allow_head=False),
             web.post("/v1/transactions/{id}/challenges", transactions.add_challenge),
