@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from typing import Any
 
 import pytest
@@ -71,3 +74,21 @@ def test_operations_are_named_once() -> None:
     """Clients are generated from the names."""
     names = [operation["operationId"] for operation in _operations()]
     assert len(set(names)) == len(names)
+
+
+async def test_the_page_for_people_names_everything_and_needs_nothing(api: Any) -> None:
+    """Every route, type and code; no script, no address of another host; its style is permitted."""
+    status, page, headers = await api.call("GET", "/docs")
+    text = page.decode()
+    assert status == 200
+    for path, item in DOCUMENT["paths"].items():
+        for operation in item.values():
+            assert f'id="{operation["operationId"]}"' in text
+            assert f"<code>{path}</code>" in text
+    assert all(f'id="type-{name}"' in text for name in DOCUMENT["components"]["schemas"])
+    assert all(f"<code>{code}</code>" in text for code in CATALOGUE)
+    assert not re.search(r"<script|src=|https?://", text)
+    style = re.search("<style>(.*?)</style>", text, re.S)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in headers["Content-Security-Policy"]

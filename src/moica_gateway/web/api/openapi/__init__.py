@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from moica_gateway.web.api.openapi.operations import paths
+from moica_gateway.web.api.openapi.page import PAGE_POLICY, docs_page
 from moica_gateway.web.api.openapi.schemas import schemas
 
-__all__ = ["openapi_document"]
+__all__ = ["PAGE_POLICY", "docs_page", "openapi_document"]
 
 _ABOUT = """\
 Sign official documents (公文) with Taiwan's mobile citizen certificate (行動自然人憑證, TW FidO).

@@ -455,6 +455,9 @@ def _service() -> _Json:
         "/openapi.json": open_(
             "openapi", "This document", {"200": _json({"type": "object"}, "OpenAPI 3.1")}
         ),
+        "/docs": open_(
+            "docs", "This document for people", {"200": _file("text/html", "A page", text=True)}
+        ),
         "/widget/v1.js": open_(
             "widget",
             "The browser widget",
