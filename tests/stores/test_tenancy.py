@@ -39,6 +39,7 @@ FOUND: dict[str, Callable[[Any, Any, Any], Any]] = {
     "request_counts": lambda u, t, _: u.request_counts(t).tenant,
     "audit_records": lambda u, t, _: u.audit_records(t),
     "due_outbox": lambda u, t, m: u.due_outbox(t, m.now, 9),
+    "waiting_outbox": lambda u, t, _: u.waiting_outbox(t, 9),
     "outbox_after": lambda u, t, _: u.outbox_after(t, "", 9).items,
 }
 """What each reading method finds of the rows that `fill` made."""

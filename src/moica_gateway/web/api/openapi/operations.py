@@ -21,11 +21,13 @@ _ANY: Final = ("internal_error", "storage_unavailable")
 _KEYED: Final = (*_ANY, "unauthenticated", "forbidden", "request_invalid")
 _ONE: Final = (*_KEYED, "not_found")
 _BODY: Final = ("request_malformed", "request_too_large", "unsupported_media_type")
+_BRAKED: Final = ("push_paused", "rate_limited")
 _IDEMPOTENT: Final = ("idempotency_mismatch", "idempotency_running")
 _CREATING: Final = (
     *_KEYED,
     *_BODY,
     *_IDEMPOTENT,
+    *_BRAKED,
     "transaction_open",
     "channel_unsupported",
     "configuration_invalid",
@@ -302,6 +304,7 @@ def _following() -> _Json:
                     *_ONE,
                     *_BODY,
                     *_IDEMPOTENT,
+                    *_BRAKED,
                     "transaction_closed",
                     "challenge_limit",
                     "challenge_too_soon",

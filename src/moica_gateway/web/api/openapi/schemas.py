@@ -315,6 +315,10 @@ def _answers() -> dict[str, Any]:
                 member={**_S, "description": "Which member or header of the request"},
                 transaction_id={**_S, "description": "The open one (`transaction_open`)"},
                 retry_after={"type": "number", "description": "Seconds"},
+                brake={
+                    "enum": ["push", "person", "tenant", "gateway"],
+                    "description": "Which one held (`push_paused`, `rate_limited`)",
+                },
             ),
             "description": "RFC 9457",
         },
