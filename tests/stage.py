@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from aiohttp.test_utils import TestServer
 from attrs import frozen
@@ -37,7 +38,7 @@ class Stage:
     api_key: str
 
 
-def write_settings(folder: Path, simulator: Simulator) -> Settings:
+def write_settings(folder: Path, simulator: Simulator, **more: Any) -> Settings:
     """Of the simulator environment; the folder gets anchors and a master key."""
     roots, intermediates = [], []
     pems = simulator.anchors_pem.split("-----END CERTIFICATE-----\n")
@@ -60,15 +61,18 @@ def write_settings(folder: Path, simulator: Simulator) -> Settings:
             intermediates=tuple(intermediates),
             crl_hosts=(simulator.url.removeprefix("http://"),),
         ),
+        **more,
     )
 
 
 @asynccontextmanager
-async def on_stage(folder: Path, *, clock: Clock | None = None) -> AsyncIterator[Stage]:
-    """Both running, with one tenant known to both."""
+async def on_stage(
+    folder: Path, *, clock: Clock | None = None, **settings_: Any
+) -> AsyncIterator[Stage]:
+    """Both running, with one tenant known to both; ``settings_`` are further settings."""
     async with Simulator.start(fast=True) as simulator:
         await simulator.add_service_provider(SERVICE, base64.b64encode(AES_KEY).decode(), "示範")
-        settings = write_settings(folder, simulator)
+        settings = write_settings(folder, simulator, **settings_)
         migrate(settings.database_url)
         async with open_gateway(settings, clock=clock) as gateway:
             tenants = gateway.services.tenants
