@@ -11,8 +11,10 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageDraw
 
+from moica_gateway.domain.models import Fault
 from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import TenantId
+from moica_gateway.errors import problem
 from moica_gateway.web.api.qr import qr_png, qr_svg
 
 REGISTRATION = {"user_id": "u1", "id_number": "A123456789", "time_limit": 60}
@@ -104,17 +106,18 @@ async def test_the_newest_open_code_is_shown(api: Any, name: str) -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 async def test_a_lapsed_code_is_never_shown(api: Any, name: str) -> None:
-    """Not even while a later challenge keeps the transaction pending, nor before its last poll."""
+    """Not even while the platform's last word is awaited, or a later challenge is still open."""
+    away = Fault(problem=problem("upstream_unreachable", "away"), spoke=False)
+    api.upstream.answer("ticket-2", away)
     path, token, _ = await asked(api)
     await api.clock.advance(50)
     await api.clock.settle()
     await api.call("POST", f"{path}/challenges", {"channel": "push"}, token=token)
-    api.upstream.polled.clear()
     await api.clock.advance(10)
-    status, problem, headers = await api.call("GET", f"{path}/{name}", token=token)
-    assert (status, problem["code"], headers["Cache-Control"]) == (404, "not_found", "no-store")
+    status, refused, headers = await api.call("GET", f"{path}/{name}", token=token)
+    assert (status, refused["code"], headers["Cache-Control"]) == (404, "not_found", "no-store")
     _, seen, _ = await api.call("GET", path, token=token)
-    assert seen["status"] == "pending"
+    assert [c["status"] for c in seen["challenges"]] == ["sent", "sent", "sent"]
     assert "qr_payload" not in seen["challenges"][1]
 
 
@@ -148,6 +151,7 @@ async def test_after_the_end_and_without_a_code_there_is_no_picture(api: Any, na
         "https://oa.exa\tmple/",
         "https://oa.example/\\evil",
         "https://oa.example/ a",
+        "https://oa.example/\u202egpj.elif",
         "",
     ],
 )
@@ -157,8 +161,8 @@ async def test_a_return_url_of_another_origin_is_refused(returning: Any, return_
     path, token = returning.path, returning.token
     api = returning.api
     begun = len(api.upstream.begun)
-    status, problem, _ = await api.call("POST", f"{path}/challenges", body, token=token)
-    assert (status, problem["code"], problem["member"]) == (422, "request_invalid", "return_url")
+    status, refused, _ = await api.call("POST", f"{path}/challenges", body, token=token)
+    assert (status, refused["code"], refused["member"]) == (422, "request_invalid", "return_url")
     assert len(api.upstream.begun) == begun
 
 
