@@ -117,7 +117,7 @@ async def test_a_lapsed_code_is_never_shown(api: Any, name: str) -> None:
     status, refused, headers = await api.call("GET", f"{path}/{name}", token=token)
     assert (status, refused["code"], headers["Cache-Control"]) == (404, "not_found", "no-store")
     _, seen, _ = await api.call("GET", path, token=token)
-    assert [c["status"] for c in seen["challenges"]] == ["sent", "sent", "sent"]
+    assert [c["status"] for c in seen["challenges"]] == ["lapsed", "sent", "sent"]
     assert "qr_payload" not in seen["challenges"][1]
 
 
