@@ -43,7 +43,8 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             # Without HEAD: it would hold a line open that nothing is ever written to.
             web.get("/v1/transactions/{id}/events", transactions.events, allow_head=False),
             web.post("/v1/transactions/{id}/challenges", transactions.add_challenge),
-            web.get("/v1/transactions/{id}/qr.svg", transactions.qr),
+            web.get("/v1/transactions/{id}/qr.svg", transactions.qr_svg_image),
+            web.get("/v1/transactions/{id}/qr.png", transactions.qr_png_image),
             web.post("/v1/transactions/{id}/cancel", transactions.cancel),
             web.post("/v1/transactions/{id}/browser-tokens", transactions.browser_token),
             web.get("/v1/transactions/{id}/artifact", transactions.artifact),

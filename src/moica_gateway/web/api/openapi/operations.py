@@ -327,6 +327,17 @@ def _following() -> _Json:
                 security=_BROWSER,
             )
         },
+        f"{one}/qr.png": {
+            "get": _operation(
+                "getQrPng",
+                "browser",
+                "The same as PNG, at least 280 pixels, for pages without scripts",
+                {"200": _file("image/png", "For 【掃碼驗證】 inside the app")},
+                _ONE,
+                parameters=seen,
+                security=_BROWSER,
+            )
+        },
         f"{one}/cancel": {
             "post": _operation(
                 "cancelTransaction",
