@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +23,16 @@ from moica_gateway.domain.values import Secret
 from moica_gateway.egress import EgressClient, allow_all_but_loopback, allow_loopback_too
 from moica_gateway.events.local import LocalEventBus
 from moica_gateway.formats import formats_by_name
-from moica_gateway.ports import Clock, Random, Store
+from moica_gateway.ports import (
+    Clock,
+    EventBus,
+    Format,
+    Judge,
+    Outlet,
+    Random,
+    Store,
+    Upstream,
+)
 from moica_gateway.protocols.twfido import TwFidoUpstream
 from moica_gateway.services.bundle import Services, make_services
 from moica_gateway.services.context import Context
@@ -45,7 +54,15 @@ from moica_gateway.workers.delivery import Delivery
 from moica_gateway.workers.housekeeping import Housekeeping
 from moica_gateway.workers.poller import Poller
 
-__all__ = ["Gateway", "SystemClock", "SystemRandom", "open_gateway", "program_version", "trust_of"]
+__all__ = [
+    "Gateway",
+    "Ports",
+    "SystemClock",
+    "SystemRandom",
+    "open_gateway",
+    "program_version",
+    "trust_of",
+]
 
 
 class SystemClock:
@@ -91,6 +108,18 @@ class Gateway:
     telemetry: Telemetry
 
 
+@frozen(kw_only=True)
+class Ports:
+    """The ports through which a gateway does anything that lasts or leaves the house."""
+
+    store: Store
+    upstream: Upstream
+    judge: Judge
+    formats: Mapping[str, Format]
+    bus: EventBus
+    outlet: Outlet
+
+
 def program_version() -> str:
     """Of the installed distribution."""
     try:
@@ -122,8 +151,20 @@ async def open_gateway(
     workers: bool = True,
     clock: Clock | None = None,
     random: Random | None = None,
+    wrap: Callable[[Ports], Ports] = lambda ports: ports,
 ) -> AsyncIterator[Gateway]:
     """Everything put together and, with ``workers``, running.
+
+    Args:
+        settings: Checked already.
+        workers: Whether anything runs by itself; commands of the shell do without.
+        clock: The system's where none is given.
+        random: The operating system's where none is given.
+        wrap: Called once, with the ports as they were chosen here, before anything uses them; the
+            gateway works with what it returns. It is how a program around this one sees or stops
+            every step that lasts or leaves (measuring, tracing, a crash at a chosen step) without
+            a second composition root or a hook in each service. No setting reaches it. The store
+            is open by then, and what closes it at the end is not what ``wrap`` returned.
 
     Raises:
         ConfigurationError: when the set-up is wrong; nothing runs then.
@@ -152,7 +193,8 @@ async def open_gateway(
                     clock=clock,
                     random=random,
                     telemetry=telemetry,
-                )
+                ),
+                wrap,
             )
             await _check_keys(gateway)
             for name in settings.relaxations():
@@ -198,28 +240,17 @@ class _Parts:
     telemetry: Telemetry
 
 
-def _compose(parts: _Parts) -> tuple[Gateway, _Workers]:
-    settings, store, telemetry = parts.settings, parts.store, parts.telemetry
-    clock, random = parts.clock, parts.random
-    delivery = Delivery(
-        store=store,
-        outlet=WebhookOutlet(parts.to_others, clock),
-        clock=clock,
-        random=random,
-        observe=telemetry.observe_delivery,
-    )
-    context = Context(
-        store=store,
-        clock=clock,
-        random=random,
-        seals=DerivedSeals(parts.master_key),
+def _ports(parts: _Parts) -> Ports:
+    settings, clock = parts.settings, parts.clock
+    return Ports(
+        store=parts.store,
         upstream=TwFidoUpstream(
             settings.base_url,
             parts.to_platform,
             clock,
-            random,
+            parts.random,
             settings.upstream.poll_interval,
-            telemetry.alarm,
+            parts.telemetry.alarm,
             timeout=settings.upstream.timeout,
         ),
         judge=CertificateJudge(
@@ -234,6 +265,31 @@ def _compose(parts: _Parts) -> tuple[Gateway, _Workers]:
         ),
         formats=formats_by_name(),
         bus=LocalEventBus(clock),
+        outlet=WebhookOutlet(parts.to_others, clock),
+    )
+
+
+def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _Workers]:
+    settings, telemetry = parts.settings, parts.telemetry
+    clock, random = parts.clock, parts.random
+    ports = wrap(_ports(parts))
+    store = ports.store
+    delivery = Delivery(
+        store=store,
+        outlet=ports.outlet,
+        clock=clock,
+        random=random,
+        observe=telemetry.observe_delivery,
+    )
+    context = Context(
+        store=store,
+        clock=clock,
+        random=random,
+        seals=DerivedSeals(parts.master_key),
+        upstream=ports.upstream,
+        judge=ports.judge,
+        formats=ports.formats,
+        bus=ports.bus,
         environment=settings.environment,
         outbox_written=delivery.wake,
         alarm=telemetry.alarm,

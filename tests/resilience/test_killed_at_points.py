@@ -1,0 +1,108 @@
+"""SIGKILL before, between and after every step that lasts or leaves the house.
+
+The points are found by one play without a kill; each is then met by a play of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from tests.resilience.lives import NotReachedError
+from tests.resilience.plays import (
+    BEGUN,
+    CREATED,
+    answer_was_lost,
+    check,
+    holder,
+    register,
+    sign,
+)
+from tests.resilience.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Points = list[list[str]]
+"""Those of each life."""
+
+_AT_ONCE = 3
+"""Gateways at a time: they wait more than they work."""
+_TRIES = 3
+"""A point that another order of events has passed by is tried again."""
+
+
+async def play_signature(stage: Stage, *plan: str) -> Points:
+    """The gateway dies by plan; everything that must hold is checked."""
+    async with stage.borrowed() as citizen, stage.gateway(*plan) as lives:
+        async with holder(stage, lives, citizen):
+            ended = await sign(stage, lives, citizen)
+            await lives.until_over()
+        await check(stage, lives, ended)
+        lost = answer_was_lost(lives)
+        assert ended.view.status == ("failed" if lost else "completed")
+        return [life.points for life in lives.all]
+
+
+async def play_registration(stage: Stage, *plan: str) -> Points:
+    """The same for a registration, by somebody new."""
+    citizen = await stage.new_citizen()
+    async with stage.gateway(*plan) as lives:
+        async with holder(stage, lives, citizen):
+            ended = await register(stage, lives, citizen)
+            await lives.until_over()
+        await check(stage, lives, ended)
+        assert ended.view.status == "completed"
+        return [life.points for life in lives.all]
+
+
+async def play_all(
+    play: Callable[..., Awaitable[Points]], stage: Stage, plans: Sequence[tuple[str, ...]]
+) -> None:
+    """Fails with every plan under which something did not hold."""
+    assert plans
+    slots = asyncio.Semaphore(_AT_ONCE)
+    failures: list[str] = []
+
+    async def one(plan: tuple[str, ...]) -> None:
+        for _ in range(_TRIES):
+            try:
+                async with slots:
+                    await play(stage, *plan)
+            except NotReachedError:
+                continue
+            except Exception as e:  # noqa: BLE001 - all of them are to be seen
+                failures.append(f"killed at {', then '.join(plan)}: {type(e).__name__} {e}")
+            return
+        failures.append(f"never came to {', then '.join(plan)}")
+
+    await asyncio.gather(*(one(plan) for plan in plans))
+    assert not failures, "\n\n".join(failures)
+
+
+async def test_killed_at_each_step_a_signature_has_one_outcome(stage: Stage) -> None:
+    """One outcome, told at least once, one ring; unknown only where the ticket was not kept."""
+    (points,) = await play_signature(stage)
+    steps = {point.partition(":")[0] for point in points}
+    assert steps >= {"prepare", "begin", "poll", "judge", "finish", "publish", "deliver"}
+    # Written: what is to be signed, the ticket, the outcome, that it was told.
+    assert sum(": committed#" in point for point in points) >= 4
+    assert points.index(f"{CREATED}#1") < points.index(f"{BEGUN}#1")
+    await play_all(play_signature, stage, [(point,) for point in points])
+
+
+@pytest.mark.parametrize("first", ["begin: answered Begun#1", f"{BEGUN}#1", "deliver: Delivered#1"])
+async def test_killed_again_at_each_step_of_the_restart_it_has_one_outcome(
+    stage: Stage, first: str
+) -> None:
+    """The same for two deaths: the second at every step of what the restart takes up."""
+    _, points = await play_signature(stage, first)
+    await play_all(play_signature, stage, [(first, second) for second in points])
+
+
+async def test_killed_at_each_step_of_the_outcome_a_registration_binds_once(stage: Stage) -> None:
+    """One credential, enabled, however the gateway died once the holder had confirmed."""
+    (points,) = await play_registration(stage)
+    rest = points[points.index("poll: answered Approved#1") :]
+    await play_all(play_registration, stage, [(point,) for point in rest])
