@@ -184,6 +184,11 @@ class Stage:
         assert found is not None
         return found
 
+    @property
+    def begun(self) -> int:
+        """How often the platform was asked to begin anything, for anybody."""
+        return sum(one.interface != "SP-API-ATH-02" for one in self.simulator.requests)
+
     def rings(self, person: Person) -> int:
         """How often the platform was asked to let this person's phone ring, for anything."""
         return len(self._asked("SP-API-ATH-03", person))
