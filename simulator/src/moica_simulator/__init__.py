@@ -18,6 +18,7 @@ from moica_simulator.errors import ConfigurationError, PlatformError, SimulatorE
 from moica_simulator.faults import Fault
 from moica_simulator.history import RecordedRequest
 from moica_simulator.keys import GeneratedKeys, KeyPool, KeySource
+from moica_simulator.phone.app import OpenedLink
 from moica_simulator.platform.confirmation import TicketView
 from moica_simulator.records import (
     ActivationCode,
@@ -42,6 +43,7 @@ __all__ = [
     "KeyPool",
     "KeySource",
     "OnRequest",
+    "OpenedLink",
     "Person",
     "PlatformError",
     "RecordedRequest",

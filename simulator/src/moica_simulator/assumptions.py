@@ -23,6 +23,7 @@ __all__ = [
     "FIDO_RP_ID",
     "POLL_INTERVAL_ASKED_FOR",
     "PUSH_TICKET_OP_MODE",
+    "RETURN_MEMBER",
     "TICKET_VERSION",
     "hashed_id_num",
     "ticket_expiration_text",
@@ -56,6 +57,9 @@ ERROR_ANSWERS_CARRY_CHECKSUM = False
 
 PUSH_TICKET_OP_MODE = "PUSH"
 """The `op_mode` inside a ticket made by a push, where the request has none."""
+
+RETURN_MEMBER = "rtn_val"
+"""The query member of an app link's return address in which `rtn_val` comes back."""
 
 TICKET_VERSION = "1"
 """The `version` inside a ticket."""

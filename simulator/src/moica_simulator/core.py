@@ -15,7 +15,7 @@ from moica_simulator.errors import SimulatorError
 from moica_simulator.faults import Drop, Fault, FaultBox, Tamper
 from moica_simulator.history import History, RecordedRequest
 from moica_simulator.id_number import fault_in
-from moica_simulator.phone.app import PhoneApp
+from moica_simulator.phone.app import OpenedLink, PhoneApp
 from moica_simulator.phone.holder import Holder
 from moica_simulator.platform.binding import Binding
 from moica_simulator.platform.confirmation import Confirmation, TicketView
@@ -265,18 +265,34 @@ class SimulatorCore:
         """Presses 「取消」 on a phone; raises as `confirm`."""
         return self.phones.refuse(device_id, sp_ticket_id)
 
-    async def scan(self, device_id: str, payload: str) -> TicketView:
+    async def scan(self, device_id: str, payload: str | bytes) -> TicketView:
         """Scans a QR code (掃碼驗證): its request is in the inbox afterwards.
 
         Args:
             device_id: The phone.
-            payload: The text in the QR code, which is the whole `sp_ticket`.
+            payload: The text in the QR code, which is the whole `sp_ticket`; or, as bytes, a PNG
+                or JPEG picture that shows the code.
 
         Raises:
-            SimulatorError: `device_unknown`, `device_not_bound`.
+            SimulatorError: `device_unknown`, `device_not_bound`; of a picture
+                `picture_too_large`, `picture_unreadable`, `picture_without_code`,
+                `picture_with_several_codes`.
             PlatformError: E.g. `SPTKT_DIG_FT_ERR`, `DEVID_SPTKT_MISMATCH`.
         """
-        return self.phones.scan(device_id, payload)
+        return await self.phones.scan(device_id, payload)
+
+    async def open_link(self, device_id: str, url: str) -> OpenedLink:
+        """Opens an app link (APP-API-01): its request is in the inbox afterwards.
+
+        Args:
+            device_id: The phone.
+            url: `mobilemoica://moica.moi.gov.tw/(a2a|w2a)/verifySign?...`, as it was given out.
+
+        Raises:
+            SimulatorError: `device_unknown`, `device_not_bound`, `link_invalid`.
+            PlatformError: As `scan`; `TGT_INV` if the ticket was not made for this kind of link.
+        """
+        return self.phones.open_link(device_id, url)
 
     async def set_behaviour(
         self, device_id: str, on_request: str, *, delay_s: float = 0.0

@@ -1,7 +1,8 @@
 """The 「行動自然人憑證」 app on every simulated phone.
 
 It asks the platform, shows what it is told, and holds the keys. It never trusts a request to be
-in its inbox: what a holder confirms must have arrived there, by push or by scanning.
+in its inbox: what a holder confirms must have arrived there, by push, by scanning or by an
+app link.
 """
 
 import asyncio
@@ -16,18 +17,34 @@ from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError, SimulatorError
 from moica_simulator.keys import KeySource
 from moica_simulator.phone import authenticator, signer
+from moica_simulator.phone.applink import AppLink
 from moica_simulator.phone.authenticator import Credential
+from moica_simulator.phone.camera import read_qr_code
 from moica_simulator.platform.binding import Binding
 from moica_simulator.platform.confirmation import Confirmation, ConfirmationOffer, TicketView
 from moica_simulator.randomness import Randomness
 from moica_simulator.records import Behaviour, Handset, Notification, TicketStatus
 from moica_simulator.state import PhoneRecords
 
-__all__ = ["PhoneApp"]
+__all__ = ["OpenedLink", "PhoneApp"]
 
 T = TypeVar("T")
 
 _OS_NAMES = ("Android", "iOS")
+
+
+@attrs.frozen
+class OpenedLink:
+    """What an app link brought.
+
+    Attributes:
+        request: As it stands in the inbox.
+        return_url: Where the app goes back to when the holder has decided, or None. It carries
+            `rtn_val` and nothing of the result.
+    """
+
+    request: TicketView
+    return_url: str | None = attrs.field(repr=False)
 
 
 class PhoneApp:
@@ -198,17 +215,36 @@ class PhoneApp:
                     return view
             await arrival.wait()
 
-    def scan(self, device_id: str, payload: str) -> TicketView:
+    async def scan(self, device_id: str, payload: str | bytes) -> TicketView:
         """Reads a QR code (掃碼驗證) and puts its request into the inbox.
 
+        Args:
+            device_id: The phone.
+            payload: The text in the code, or a picture of it, PNG or JPEG.
+
         Raises:
-            SimulatorError: If there is no such phone, or it is not bound.
+            SimulatorError: If there is no such phone, it is not bound, or the picture shows no
+                code (see `camera.read_qr_code`).
             PlatformError: If the platform refuses the ticket.
         """
         self._bound(device_id)
-        view = self._asking(device_id, lambda: self._confirmation.open_scanned(device_id, payload))
-        self.deliver(device_id, view.sp_ticket_id)
-        return view
+        if isinstance(payload, bytes):
+            payload = await asyncio.get_running_loop().run_in_executor(
+                self._executor, read_qr_code, payload
+            )
+        return self._bring(device_id, payload, "I-SCAN")
+
+    def open_link(self, device_id: str, url: str) -> OpenedLink:
+        """Opens an app link and puts its request into the inbox.
+
+        Raises:
+            SimulatorError: If there is no such phone, it is not bound, or the link is none.
+            PlatformError: If the platform refuses the ticket.
+        """
+        self._bound(device_id)
+        link = AppLink.parse(url)
+        view = self._bring(device_id, link.sp_ticket, link.op_mode)
+        return OpenedLink(view, link.return_url)
 
     async def confirm(self, device_id: str, sp_ticket_id: str) -> TicketView:
         """Presses 「確認」: signs if the ticket asks for it, asserts, and hands both in.
@@ -276,6 +312,14 @@ class PhoneApp:
     def _make_signing_key(self) -> tuple[bytes, bytes]:
         key = self._keys.rsa_key(2048)
         return signer.store_key(key), signer.certificate_request(key)
+
+    def _bring(self, device_id: str, sp_ticket: str, op_mode: str) -> TicketView:
+        self._bound(device_id)
+        view = self._asking(
+            device_id, lambda: self._confirmation.open_brought(device_id, sp_ticket, op_mode)
+        )
+        self.deliver(device_id, view.sp_ticket_id)
+        return view
 
     def _asking(self, device_id: str, question: Callable[[], T]) -> T:
         try:

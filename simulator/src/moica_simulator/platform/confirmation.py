@@ -67,13 +67,18 @@ class Confirmation:
         self._relying_party = relying_party
         self._clock = clock
 
-    def open_scanned(self, device_id: str, sp_ticket: str) -> TicketView:
-        """Opens a ticket whose QR code a phone has scanned.
+    def open_brought(self, device_id: str, sp_ticket: str, op_mode: str) -> TicketView:
+        """Opens a ticket that was brought to a phone, by a QR code or an app link.
+
+        Args:
+            device_id: The phone.
+            sp_ticket: The whole ticket.
+            op_mode: The way it came: `I-SCAN`, `APP2APP` or `MWEB2APP`.
 
         Raises:
             PlatformError: `SPTKT_PLD_FT_ERR` or `SPTKT_DIG_FT_ERR` for a malformed one,
-                `SPTKTID_SPTKT_NF` for an unknown or altered one, `TGT_INV` for one that is not
-                for scanning, `DEVID_SPTKT_MISMATCH` for another person's, which ends it.
+                `SPTKTID_SPTKT_NF` for an unknown or altered one, `TGT_INV` for one that was made
+                for another way, `DEVID_SPTKT_MISMATCH` for another person's, which ends it.
         """
         claimed = ticket.decode(sp_ticket)
         device = self._device(device_id)
@@ -81,8 +86,8 @@ class Confirmation:
         if not hmac.compare_digest(found.sp_ticket.encode(), sp_ticket.encode()):
             raise PlatformError("SPTKTID_SPTKT_NF", "the platform issued another ticket")
         self._require_holder(device, found)
-        if found.op_mode != "I-SCAN":
-            raise PlatformError("TGT_INV", f"a ticket for {found.op_mode} is not for scanning")
+        if found.op_mode != op_mode:
+            raise PlatformError("TGT_INV", f"a ticket for {found.op_mode} came by {op_mode}")
         self._require_open(found)
         return self._view(found)
 

@@ -7,8 +7,9 @@ from typing import Any, NoReturn
 from aiohttp import web
 
 from moica_simulator.errors import SimulatorError
+from moica_simulator.phone.camera import LARGEST_PICTURE, too_large
 
-__all__ = ["Fields", "list_parameters", "parse_json", "read_fields"]
+__all__ = ["Fields", "list_parameters", "parse_json", "read_fields", "read_picture"]
 
 _MOST = 1000
 _UNSET: Any = object()
@@ -56,6 +57,22 @@ async def read_fields(request: web.Request, *known: str) -> "Fields":
     if strange := sorted(set(value) - set(known)):
         raise _invalid(f"only the fields {', '.join(known)}; {', '.join(strange)} came")
     return Fields(value)
+
+
+async def read_picture(request: web.Request) -> bytes:
+    """Reads a picture, which may be larger than any other body.
+
+    Raises:
+        SimulatorError: `picture_too_large`, before more than that is held in memory.
+    """
+    if (request.content_length or 0) > LARGEST_PICTURE:
+        raise too_large(f"{request.content_length} bytes")
+    raw = bytearray()
+    async for part in request.content.iter_any():
+        raw += part
+        if len(raw) > LARGEST_PICTURE:
+            raise too_large("more")
+    return bytes(raw)
 
 
 class Fields:

@@ -10,10 +10,11 @@ from aiohttp import web
 
 from moica_simulator.device import Device
 from moica_simulator.errors import SimulatorError
+from moica_simulator.phone.camera import MEDIA_TYPES
 from moica_simulator.platform.confirmation import TicketView
 from moica_simulator.records import TicketStatus
 from moica_simulator.web import shapes
-from moica_simulator.web.body import list_parameters, read_fields
+from moica_simulator.web.body import list_parameters, read_fields, read_picture
 from moica_simulator.web.keys import CORE
 
 __all__ = ["routes"]
@@ -40,6 +41,7 @@ def routes() -> list[web.RouteDef]:
         web.put(f"{device}/behaviour", _set_behaviour),
         web.get(f"{device}/inbox", _inbox),
         web.post(f"{device}/scan", _scan),
+        web.post(f"{device}/links", _open_link),
         web.post(f"{ask}/confirm", _confirm),
         web.post(f"{ask}/refuse", _refuse),
         web.post(f"{_PREFIX}/service-providers", _add_service_provider),
@@ -153,9 +155,19 @@ async def _inbox(request: web.Request) -> web.Response:
 
 
 async def _scan(request: web.Request) -> web.Response:
-    fields = await read_fields(request, "payload")
-    view = await request.app[CORE].scan(request.match_info["device_id"], fields.text("payload"))
+    payload: str | bytes
+    if request.content_type in MEDIA_TYPES:
+        payload = await read_picture(request)
+    else:
+        payload = (await read_fields(request, "payload")).text("payload")
+    view = await request.app[CORE].scan(request.match_info["device_id"], payload)
     return web.json_response(shapes.ticket(view))
+
+
+async def _open_link(request: web.Request) -> web.Response:
+    fields = await read_fields(request, "url")
+    opened = await request.app[CORE].open_link(request.match_info["device_id"], fields.text("url"))
+    return web.json_response(shapes.opened_link(opened))
 
 
 async def _confirm(request: web.Request) -> web.Response:

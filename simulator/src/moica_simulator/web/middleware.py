@@ -14,6 +14,8 @@ from moica_simulator.web.platform_api import spring_error
 __all__ = ["guard_origin", "shape_errors", "write_log"]
 
 _POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+# The phone's page has a camera, and nothing else of the device.
+_DEVICE_POLICY = "camera=(self), geolocation=(), microphone=()"
 
 
 @web.middleware
@@ -55,6 +57,7 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Content-Security-Policy", _POLICY)
+    response.headers.setdefault("Permissions-Policy", _DEVICE_POLICY)
     response.headers["X-Simulator"] = "NOT FOR PRODUCTION"
     return response
 

@@ -17,7 +17,7 @@ from moica_simulator.web.keys import CORE
 __all__ = ["routes"]
 
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_FILES = ("icon.svg", "index.js", "page.js", "phone.js", "style.css")
+_FILES = (*("camera.js", "icon.svg", "index.js", "page.js", "phone.js", "scan.js", "style.css"),)
 
 
 def routes() -> list[web.RouteDef]:

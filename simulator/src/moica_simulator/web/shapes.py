@@ -10,6 +10,7 @@ from cryptography import x509
 from moica_simulator.device import Device
 from moica_simulator.faults import Fault
 from moica_simulator.history import RecordedRequest
+from moica_simulator.phone.app import OpenedLink
 from moica_simulator.platform.confirmation import TicketView
 from moica_simulator.records import (
     ActivationCode,
@@ -26,6 +27,7 @@ __all__ = [
     "device",
     "fault",
     "listing",
+    "opened_link",
     "person",
     "recorded_request",
     "rfc3339",
@@ -112,6 +114,11 @@ def ticket(value: TicketView) -> dict[str, Any]:
         "status": value.status.value,
         "expires_at": rfc3339(value.expires_at),
     }
+
+
+def opened_link(value: OpenedLink) -> dict[str, Any]:
+    """Writes what an app link brought: the request, and where to go back to."""
+    return {**ticket(value.request), "return_url": value.return_url}
 
 
 def service_provider(value: ServiceProvider) -> dict[str, Any]:

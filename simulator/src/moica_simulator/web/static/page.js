@@ -24,13 +24,34 @@ const MESSAGES = {
   id_number_invalid: "身分證字號的格式或檢查碼不正確。",
   name_invalid: "名稱不可空白、過長或含有控制字元。",
   person_exists: "這個身分證字號已登記為另一個姓名。",
+  picture_without_code: "圖片中找不到 QR Code，請拍近一些、拍正，並保留四周的白邊。",
+  picture_with_several_codes: "圖片中有多個 QR Code，請只留下一個。",
+  picture_unreadable: "這不是 PNG 或 JPEG 圖片，或檔案已損壞。",
+  picture_too_large: "圖片太大，請裁剪出 QR Code 的部分再上傳。",
+  link_invalid: "這不是行動自然人憑證的 App 連結，或連結不完整。",
+};
+
+// The same refusals, said of what was brought to a phone: a QR code, or an app link.
+const BROUGHT = {
+  DEVID_SPTKT_MISMATCH: "不是給您的，這支手機不能驗證。請本人回到原系統重新產生，用自己的手機操作。",
+  SPTKT_PLD_FT_ERR: "不屬於行動自然人憑證，無法驗證。",
+  SPTKT_DIG_FT_ERR: "的內容不完整，請再試一次。",
+  SPTKTID_SPTKT_NF: "不是這個平臺核發的，無法驗證。",
+  SPTKTID_SPTKT_RDM: "已經使用過，請回到原系統重新產生。",
+  SPTKT_OVD: "已逾時，請回到原系統重新產生。",
+  TGT_INV: "與用途不符，請回到原系統重新產生。",
 };
 
 export const byId = (id) => document.getElementById(id);
 
-export async function call(method, path, body) {
+// Calls the control API. A Blob goes out as it is, anything else as JSON. `subject` is what a
+// refusal is said of, e.g. 這個連結. What is thrown has the answer's `code`.
+export async function call(method, path, body, subject) {
   const options = { method, headers: {} };
-  if (body !== undefined) {
+  if (body instanceof Blob) {
+    options.headers["Content-Type"] = body.type;
+    options.body = body;
+  } else if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
@@ -42,8 +63,9 @@ export async function call(method, path, body) {
   }
   const answer = response.status === 204 ? {} : await response.json();
   if (!response.ok) {
-    const words = MESSAGES[answer.error] ?? answer.detail ?? "模擬器發生錯誤。";
-    throw new Error(`${words}（${answer.error}）`);
+    const { error: code, detail } = answer;
+    const said = subject && BROUGHT[code] ? subject + BROUGHT[code] : MESSAGES[code];
+    throw Object.assign(new Error(`${said ?? detail ?? "模擬器發生錯誤。"}（${code}）`), { code });
   }
   return answer;
 }
@@ -72,6 +94,27 @@ export function showProblem(error) {
   const box = byId("problem");
   box.hidden = !error;
   box.textContent = error ? error.message : "";
+  if (error) box.scrollIntoView({ block: "nearest" });
+}
+
+// Has `action` take a form's values; what it throws is shown, and the values stay to be mended.
+export function onSubmit(id, action) {
+  byId(id).addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    // Not by disabling the button, which would take the focus from whoever uses a keyboard.
+    if (form.ariaBusy === "true") return;
+    form.ariaBusy = "true";
+    try {
+      await action(Object.fromEntries(new FormData(form)));
+      form.reset();
+      showProblem(null);
+    } catch (error) {
+      showProblem(error);
+    } finally {
+      form.ariaBusy = "false";
+    }
+  });
 }
 
 // ROC dates, in Taipei, as the manuals write them: 115/04/24.

@@ -1,4 +1,5 @@
-import { all, byId, call, element, rocDate, showProblem } from "./page.js";
+import { all, byId, call, element, onSubmit, rocDate, showProblem } from "./page.js";
+import { closeCamera, openLink, setUpScan } from "./scan.js";
 
 const device = encodeURIComponent(document.body.dataset.device);
 const SCREENS = ["welcome", "activation", "home", "scan", "request", "result"];
@@ -6,6 +7,7 @@ const STATUS = {
   pending: "等待確認", confirmed: "已確認", refused: "已取消", lapsed: "已逾時", failed: "失敗",
 };
 const TITLE = { ATH: "身分驗證", SIGN: "簽章確認", NFCSIGN: "簽章確認" };
+const RETURNS = "moica-simulator.returns";
 
 let screen = "";
 let phone = null;
@@ -14,20 +16,27 @@ const seen = new Set(); // requests that were opened here: their notification ha
 let clockAhead = 0; // how far the simulated clock is ahead of this page's, in ms
 let lastDeviceCheck = 0;
 let shownRecent = "";
+let link = ""; // an app link that this page was opened with, until it is followed
 
 const now = () => Date.now() + clockAhead;
 
 function show(name) {
-  if (screen === name) return;
+  if (screen === "scan") closeCamera();
   screen = name;
   for (const each of SCREENS) byId(`screen-${each}`).hidden = each !== name;
   byId(`screen-${name}`).querySelector("h2").focus();
 }
 
+// Where to go back to, a ticket; kept in the tab, since a page may be reloaded in the middle.
+const returns = () => JSON.parse(sessionStorage.getItem(RETURNS) ?? "{}");
+
 function showResult(mark, title, detail) {
   byId("result-mark").textContent = mark;
   byId("result-title").textContent = title;
   byId("result-detail").textContent = detail;
+  const back = returns()[opened.sp_ticket_id];
+  byId("return").hidden = !back;
+  byId("return").href = back ?? "";
   opened = null;
   show("result");
 }
@@ -35,6 +44,10 @@ function showResult(mark, title, detail) {
 function open(request) {
   opened = request;
   seen.add(request.sp_ticket_id);
+  if (request.return_url) {
+    sessionStorage.setItem(RETURNS, JSON.stringify(
+      { ...returns(), [request.sp_ticket_id]: request.return_url }));
+  }
   byId("notification").hidden = true;
   byId("request-title").textContent = TITLE[request.op_code] ?? request.op_code;
   byId("request-sp").textContent = request.sp_name;
@@ -105,19 +118,28 @@ function ended(request) {
   } else if (request.status === "refused") {
     showResult("✕", "您已取消", "原系統會收到您已取消的訊息。");
   } else if (request.status === "lapsed") {
-    showResult("!", "已逾時", "請回到原系統重新操作。");
+    showLapsed(request, "在時限內沒有確認。");
   } else {
     showResult("!", "無法完成", "請回到原系統重新操作。");
   }
 }
 
+function showLapsed({ op_code: code }, why) {
+  const lost = code === "ATH" ? "驗證未送出" : "簽章未送出";
+  showResult("!", `已逾時，${lost}`, `${why}請回到原系統重新操作。`);
+}
+
 async function decide(decision) {
-  const { sp_ticket_id: ticket } = opened;
+  const mine = opened;
   for (const id of ["confirm", "refuse"]) byId(id).disabled = true;
   try {
-    ended(await call("POST", `/devices/${device}/requests/${encodeURIComponent(ticket)}/${decision}`));
+    const ticket = encodeURIComponent(mine.sp_ticket_id);
+    const request = await call("POST", `/devices/${device}/requests/${ticket}/${decision}`);
+    if (opened === mine) ended(request);
   } catch (error) {
-    showResult("!", "無法完成", error.message);
+    if (opened !== mine) return; // its end was seen in the inbox meanwhile
+    if (error.code === "SPTKT_OVD") showLapsed(mine, "您按下時已超過時限。");
+    else showResult("!", "無法完成", error.message);
   }
 }
 
@@ -130,9 +152,31 @@ function tick() {
   byId("remaining").textContent = String(left);
 }
 
+// `#link=<percent-encoded app link>`, which goes to no server and is taken out of the history.
+function takeLink() {
+  if (!location.hash.startsWith("#link=")) return;
+  try {
+    link = decodeURIComponent(location.hash.slice("#link=".length));
+  } catch {
+    link = location.hash; // none; the simulator says what it expects
+  }
+  history.replaceState(null, "", location.pathname);
+}
+
+async function followLink() {
+  const url = link;
+  link = "";
+  try {
+    await openLink(url);
+  } catch (error) {
+    showProblem(error);
+  }
+}
+
 async function poll() {
   try {
     if (!phone || Date.now() - lastDeviceCheck > 5000) await checkDevice();
+    if (link) await followLink();
     if (phone.bound) await checkInbox();
     if (byId("problem").dataset.line) showProblem(null);
     delete byId("problem").dataset.line;
@@ -144,30 +188,9 @@ async function poll() {
   setTimeout(poll, 1000);
 }
 
-function onSubmit(id, action) {
-  byId(id).addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const form = event.target;
-    const button = form.querySelector("[type=submit]");
-    button.disabled = true;
-    try {
-      await action(Object.fromEntries(new FormData(form)));
-      form.reset();
-      showProblem(null);
-    } catch (error) {
-      showProblem(error);
-    } finally {
-      button.disabled = false;
-    }
-  });
-}
-
 onSubmit("bind", async ({ code }) => {
   await call("POST", `/devices/${device}/bind`, { activation_code: code.trim() });
   await checkDevice();
-});
-onSubmit("scan", async ({ payload }) => {
-  open(await call("POST", `/devices/${device}/scan`, { payload: payload.trim() }));
 });
 byId("choose-code").addEventListener("click", () => show("activation"));
 for (const button of document.querySelectorAll("[data-go]")) {
@@ -176,4 +199,7 @@ for (const button of document.querySelectorAll("[data-go]")) {
 byId("confirm").addEventListener("click", () => decide("confirm"));
 byId("refuse").addEventListener("click", () => decide("refuse"));
 byId("done").addEventListener("click", () => show("home"));
+setUpScan(device, open);
+addEventListener("hashchange", takeLink);
+takeLink();
 poll();
