@@ -45,7 +45,8 @@ class Registration:
 
         Raises:
             RequestError: ``forbidden``, ``user_bound_to_other_id``, ``transaction_open``,
-                ``channel_unsupported``, ``idempotency_mismatch``, or a time limit too long.
+                ``push_paused``, ``rate_limited``, ``channel_unsupported``,
+                ``idempotency_mismatch``, or a time limit too long.
         """
         caller.need(Scope.REGISTER)
         replayed = await self._creation.replay(caller, use)
