@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from .camera import FakeCamera
 from .stage import Stage, open_stage
 
 FLAGS = [
@@ -27,7 +28,6 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-ui-for-media-stream",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 ]
 SCREENSHOTS = "MOICA_SCREENSHOTS"
@@ -38,8 +38,14 @@ if REQUIRED:
     importlib.import_module("playwright.async_api")
 
 
+@pytest.fixture(scope="session")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> FakeCamera:
+    """Of every phone; a walk that uses it says what it looks at."""
+    return FakeCamera(tmp_path_factory.mktemp("camera") / "film.y4m")
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromium() -> AsyncIterator[Any]:
+async def chromium(camera: FakeCamera) -> AsyncIterator[Any]:
     """Debian's Chromium, or a skip that says what is missing."""
     playwright = pytest.importorskip(
         "playwright.async_api", reason="the flows are NOT WALKED: playwright is not installed"
@@ -51,7 +57,7 @@ async def chromium() -> AsyncIterator[Any]:
     playwright.expect.set_options(timeout=_TIMEOUT)
     async with playwright.async_playwright() as started:
         launched = await started.chromium.launch(
-            executable_path=program, chromium_sandbox=False, args=FLAGS
+            executable_path=program, chromium_sandbox=False, args=FLAGS + camera.flags
         )
         yield launched
         await launched.close()

@@ -1,0 +1,60 @@
+"""Other ways from the screen to the phone: the camera, and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .camera import FakeCamera
+from .desk import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_the_camera_reads_the_code_from_the_screen(clerk: Any, camera: FakeCamera) -> None:
+    """「開啟相機」 sees the desk at first; held before the screen, it opens the request."""
+    one = await clerk(context={"permissions": ["camera"]})
+    phone = await one.phone()
+    phone.expect_pictures_without_code(one)
+    await one.send_for_signing()
+    await one.ask_for_code()
+    picture = await one.shoot(f"{one.number}-before-the-camera")
+    box = await one.part("qr").locator("svg").bounding_box()
+    camera.looks_at_nothing()
+    await phone.page.bring_to_front()
+    await phone.button("掃碼驗證").click()
+    await phone.button("開啟相機").click()
+    await expect(phone.page.locator("#camera-status")).to_have_text("請將 QR Code 對準鏡頭。")
+    await one.shoot("phone-camera", phone.page)
+    camera.looks_at(picture, box)
+    await expect(phone.hint).to_contain_text(one.number)
+    await expect(phone.page.locator("#camera")).to_be_hidden()
+    await phone.confirm()
+    await one.page.bring_to_front()
+    await one.pass_on()
+    await one.sent()
+
+
+async def test_a_picture_of_the_screen_can_be_uploaded(clerk: Any, tmp_path: Path) -> None:
+    """「上傳圖片」 reads the code from a screenshot; one without a code is said to have none."""
+    one = await clerk()
+    phone = await one.phone()
+    phone.expect_pictures_without_code(one)
+    await one.send_for_signing()
+    (await one.shoot("without")).save(tmp_path / "without.png")
+    await one.ask_for_code()
+    (await one.shoot("with", whole=True)).save(tmp_path / "with.png")
+    await phone.page.bring_to_front()
+    await phone.button("掃碼驗證").click()
+    upload = phone.page.get_by_label("上傳圖片")
+    await upload.set_input_files(tmp_path / "without.png")
+    await expect(phone.problem).to_contain_text("QR Code")
+    await one.shoot("phone-no-code", phone.page)
+    await upload.set_input_files(tmp_path / "with.png")
+    await expect(phone.hint).to_contain_text(one.number)
+    await phone.confirm()
+    await one.page.bring_to_front()
+    await one.pass_on()
+    await one.sent()
