@@ -52,6 +52,11 @@ async def test_a_picture_of_the_screen_can_be_uploaded(clerk: Any, tmp_path: Pat
     await upload.set_input_files(tmp_path / "without.png")
     await expect(phone.problem).to_contain_text("QR Code")
     await one.shoot("phone-no-code", phone.page)
+    # The push that waits as well must not hide what the app says.
+    await expect(phone.notification).to_be_visible()
+    above = await phone.notification.bounding_box()
+    below = await phone.problem.bounding_box()
+    assert above["y"] + above["height"] <= below["y"]
     await upload.set_input_files(tmp_path / "with.png")
     await expect(phone.hint).to_contain_text(one.number)
     await phone.confirm()
