@@ -369,7 +369,7 @@ CATALOGUE: Final[Mapping[str, CatalogueEntry]] = {
         "holder",
         "qr",
         "Push to this person is paused",
-        "先前的推播連續未確認或遭拒絕，為避免打擾，暫停對您的手機推播。請改用 QR Code 模式，或稍後再試。",
+        "先前的推播連續未確認或遭拒絕，為避免打擾，暫停對您的手機推播。請改用「QR Code 模式登入」，或稍後再試。",
         "Recent requests to your phone were refused or not answered, so notifications to it are paused for a while. Please use the QR code instead, or try again later.",
     ),
     "rate_limited": _row(

@@ -159,13 +159,13 @@ class Creation:
     def _write(
         self, uow: UnitOfWork, caller: Caller, draft: Draft, use: IdempotencyUse | None
     ) -> _Written:
-        transaction = draft.transaction
         found = used(uow, caller.tenant, use)
         if found is not None:
             return _Written(transaction=found, replayed=True)
         draft.check(uow)
+        transaction = self._of_stored_person(uow, draft)
         superseded: tuple[Decision, ...] = ()
-        open_one = uow.open_transaction_of(caller.tenant, draft.person.id)
+        open_one = uow.open_transaction_of(caller.tenant, transaction.person_id)
         if open_one is not None:
             if not draft.supersede:
                 raise error(
@@ -175,8 +175,6 @@ class Creation:
                     transaction_id=open_one.id,
                 )
             superseded = (self._settlement.end_inside(uow, open_one, Cancel(), caller),)
-        if uow.person(caller.tenant, draft.person.id) is None:
-            uow.save_person(draft.person)
         for document, prepared in zip(transaction.documents, draft.prepared, strict=True):
             if document.prepared is not None:
                 uow.blobs.put(caller.tenant, document.prepared, prepared_to_blob(prepared))
@@ -201,3 +199,14 @@ class Creation:
         )
         remember(uow, caller.tenant, use, transaction.id, self._context.clock.now())
         return _Written(transaction=transaction, replayed=False, superseded=superseded)
+
+    def _of_stored_person(self, uow: UnitOfWork, draft: Draft) -> Transaction:
+        """One person an ID number, also where two registrations bring it up at the same moment."""
+        tenant, person = draft.transaction.tenant, draft.person
+        if uow.person(tenant, person.id) is not None:
+            return draft.transaction
+        stored = uow.person_by_id_number(tenant, person.id_number)
+        if stored is not None:
+            return evolve(draft.transaction, person_id=stored.id)
+        uow.save_person(person)
+        return draft.transaction
