@@ -133,6 +133,13 @@ class Stage:
         await database.run(add_document, document)
         return Person(user=user, id_number=id_number, device=device.id, number=document.number)
 
+    async def further_document(self, person: Person) -> str:
+        """One more on the same desk; its number."""
+        count = self._count()
+        document = a_document(count, person.user, person.user, self.simulator.clock.now())
+        await self.desk[keys.DESK].database.run(add_document, document)
+        return document.number
+
     async def register(self, person: Person) -> None:
         """The certificate, without the pages: for tests of what comes after."""
         registering, asking = self.desk[keys.REGISTERING], self.desk[keys.ASKING]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .desk import SENDING, SIGNING, expect
+from .desk import FAILED, SENDING, SIGNING, expect
 from .stage import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -72,6 +72,37 @@ async def test_two_tabs_that_both_send_ring_once(clerk: Any) -> None:
     await phone.confirm()
     await one.pass_on()
     assert one.stage.rings(one.person) == 2
+
+
+async def test_a_second_document_waits_for_the_first(clerk: Any) -> None:
+    """The window says that a request is open, leads to it, and can cancel it to go on."""
+    one = await clerk()
+    phone = await one.phone()
+    await one.send_for_signing()
+    window = one.page.url
+    further = await one.stage.further_document(one.person)
+    await one.page.goto(f"{one.stage.desk_url}/documents/{further}")
+    await one.to_the_route()
+    await one.button("儲存並送出").click()
+    ended = await one.ended(FAILED)
+    await expect(ended).to_contain_text("您還有一筆作業等待手機確認，請先完成或取消。")
+    await one.shoot("second-document")
+    await ended.get_by_role("link", name="前往該筆作業").click()
+    await expect(one.part("title")).to_have_text(SIGNING)
+    assert one.page.url == window
+    await one.page.go_back()
+    await one.button("取消前一筆作業").click()
+    await expect(one.page.get_by_text("請重新按「送出」")).to_be_visible()
+    assert (await one.stage.transaction_of(one.number)).status == "cancelled"
+    await one.button("送出").click()
+    await one.button("儲存並送出").click()
+    await expect(one.part("title")).to_have_text(SIGNING)
+    await expect(phone.notification).to_contain_text(further)
+    await phone.open_notification()
+    await expect(phone.hint).to_contain_text(further)
+    await phone.confirm()
+    await expect(one.heading(SENDING)).to_be_visible()
+    await one.not_sent()
 
 
 async def test_a_double_click_rings_once_and_passes_on_once(clerk: Any) -> None:
