@@ -46,7 +46,7 @@ def check_schema(engine: Engine) -> None:
             raise error(
                 "configuration_invalid",
                 f"expected a database of version {schema_version}, came {stored or 'an empty one'};"
-                " the operator migrates it and starts again",
+                " the operator migrates it (`moica-gateway init`) and starts again",
             )
         if stored != schema_version:
             raise _newer(stored)

@@ -13,6 +13,7 @@ from moica_gateway.domain.brakes import RequestCounts
 from moica_gateway.domain.models import Channel, Fault, Status
 from moica_gateway.domain.values import IdNumber, Secret, TenantId
 from moica_gateway.errors import GatewayError, problem
+from moica_gateway.services.commands import IdempotencyUse
 from moica_gateway.stores import migrate, open_store
 from moica_gateway.testing.clock import FrozenClock
 from moica_gateway.testing.random import SeededRandom
@@ -178,3 +179,13 @@ async def test_two_further_challenges_at_once_cannot_both_pass_a_persons_last_sl
         limited.push_again(begun, Channel.QR), limited.push_again(begun, Channel.APP_LINK)
     )
     assert (taken, refused) == (1, ["rate_limited"])
+
+
+async def test_two_equal_requests_at_once_with_one_key_are_counted_once(running: Any) -> None:
+    """The last slot is enough for both: one makes it, the other is given it."""
+    async with running(person_requests=1) as house:
+        use = IdempotencyUse(method="POST", path="/v1/registrations", key="k", body_mac=b"m")
+        first, second = await asyncio.gather(house.register(use=use), house.register(use=use))
+        assert first.id == second.id
+        assert len(house.upstream.begun) == 1
+        assert (await house.refusal(house.register(supersede=True))).code == "rate_limited"
