@@ -216,3 +216,24 @@ async def test_an_id_number_that_cannot_be_one(clerk: Any) -> None:
     await expect(one.page.get_by_role("alert")).to_contain_text("格式不正確")
     await one.shoot("wrong-id")
     assert one.stage.begun == before
+
+
+async def test_after_two_refusals_the_phone_is_left_alone(clerk: Any) -> None:
+    """The third 「送出」 rings no phone, and the page says kindly why and what to do instead."""
+    one = await clerk()
+    phone = await one.phone()
+    await one.send_for_signing()
+    for again in (True, False):
+        await phone.open_notification()
+        await phone.refuse()
+        await phone.button("完成").click()
+        await one.ended("已拒絕簽章")
+        await one.back_to_the_document()
+        await one.button("送出").click()
+        await one.button("儲存並送出").click()
+        if again:
+            await expect(one.part("title")).to_have_text(SIGNING)
+    await expect(one.page.get_by_text("請改用「QR Code 模式登入」，或稍後再試")).to_be_visible()
+    await one.shoot("push-paused")
+    assert one.stage.rings(one.person) == 3
+    await one.not_sent()

@@ -100,6 +100,7 @@ async def test_a_document_is_signed_by_the_code_on_the_screen(clerk: Any) -> Non
     await one.shoot("signing-qr", whole=True)
     await phone.scan(content)
     await expect(phone.hint).to_contain_text(one.number)
+    await one.shoot("phone-request", phone.page)
     await phone.confirm()
     await one.pass_on()
     await one.sent()
