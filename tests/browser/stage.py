@@ -312,7 +312,7 @@ def gateway_settings(folder: Path, simulator: Simulator) -> Settings:
         environment="simulator",
         data_dir=str(folder),
         master_key_file=str(key),
-        upstream=UpstreamSettings(base_url=simulator.url, poll_interval=0.2),
+        upstream=UpstreamSettings(base_url=simulator.url, poll_interval=0.3),
         trust=TrustSettings(
             anchors=tuple(paths[True]),
             intermediates=tuple(paths[False]),
