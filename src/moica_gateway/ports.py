@@ -325,6 +325,9 @@ class UnitOfWork(Protocol):
         """Undelivered, not parked, due; of each transaction only the earliest undelivered one, so
         that a transaction's events stay in order. Earliest due first."""
 
+    def waiting_outbox(self, tenant: TenantId, limit: int) -> Sequence[OutboxMessage]:
+        """Undelivered, not parked, due or not, in the order of their sequence."""
+
     def next_outbox_due(self, tenant: AllTenants) -> datetime | None:
         """When the next one is due; None when nothing waits."""
 

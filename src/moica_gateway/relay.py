@@ -20,7 +20,7 @@ __all__ = ["relay_app"]
 _ID: Final = re.compile(r"txn_[0-9a-z]{1,40}")
 _TOKEN: Final = re.compile(r"Bearer btk_[A-Za-z0-9._-]{1,400}")
 _DOWN: Final = ("Content-Type", "ETag", "Retry-After", "X-Request-ID")
-_UP: Final = ("Last-Event-ID", "If-None-Match", "X-Request-ID")
+_UP: Final = ("Idempotency-Key", "Last-Event-ID", "If-None-Match", "X-Request-ID")
 _MAX_UP: Final = 4096
 _BASE: web.AppKey[str] = web.AppKey("base", str)
 _SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
@@ -35,6 +35,7 @@ def relay_app(base_url: str) -> web.Application:
     app.router.add_get("/v1/transactions/{id}", _pass)
     app.router.add_get("/v1/transactions/{id}/events", _pass)
     app.router.add_get("/v1/transactions/{id}/qr.svg", _pass)
+    app.router.add_get("/v1/transactions/{id}/qr.png", _pass)
     app.router.add_post("/v1/transactions/{id}/challenges", _pass)
     return app
 

@@ -123,6 +123,18 @@ def test_a_busy_port_is_one_clear_line_before_anything_is_taken_up(
     assert {p.name: p.stat().st_mtime_ns for p in data.iterdir()} == before
 
 
+def test_two_do_not_serve_one_database(folder: Path) -> None:
+    """Also on another port; the next one is let in when the first was killed."""
+    with served(folder) as (first, _):
+        second = start(folder)
+        _, err = second.communicate(timeout=WITHIN)
+        assert second.returncode == 2
+        assert "another process that serves it" in err.splitlines()[-1]
+        assert first.poll() is None
+    with served(folder) as (_, line):
+        assert status_of(line["port"], "/readyz") == 200
+
+
 def test_an_address_that_is_not_this_machines_is_named(folder: Path) -> None:
     """TEST-NET-1 belongs to nobody; and so does a name that cannot be one."""
     for host in ("192.0.2.1", "a..b"):

@@ -48,7 +48,7 @@ async def test_only_a_browser_token_passes(
 ) -> None:
     """Anything else is refused here, and the gateway hears nothing of it."""
     headers = {} if authorization is None else {"Authorization": authorization}
-    for path in ("", "/events", "/qr.svg"):
+    for path in ("", "/events", "/qr.svg", "/qr.png"):
         async with relay.get(ONE + path, headers=headers) as reply:
             assert reply.status == 401
             assert reply.content_type == "application/problem+json"
@@ -117,15 +117,29 @@ async def test_no_other_path_passes(
 async def test_a_challenge_and_its_body_pass(scripted: Any, relay: Client) -> None:
     """The query is passed on as it was written; a body that is too large is not passed on."""
     scripted.then_json({"code": "x"}, 409, **{"Retry-After": "3"})
-    body = {"channel": "qr"}
-    async with relay.post(ONE + "/challenges?a=1%262%23", headers=BTK, json=body) as reply:
+    body, sent = {"channel": "qr"}, {**BTK, "Idempotency-Key": "one-click"}
+    async with relay.post(ONE + "/challenges?a=1%262%23", headers=sent, json=body) as reply:
         assert (reply.status, reply.headers["Retry-After"]) == (409, "3")
     _, path, headers, raw = scripted.requests[0]
+    assert headers["Idempotency-Key"] == "one-click"
     assert path == "/v1/transactions/txn_1/challenges?a=1%262%23"
     assert (headers["Content-Type"], raw) == ("application/json", b'{"channel": "qr"}')
     async with relay.post(ONE + "/challenges", headers=BTK, data=b"x" * 5000) as reply:
         assert reply.status == 413
     assert len(scripted.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["qr.svg", "qr.png"])
+async def test_a_picture_passes_and_is_kept_by_nobody(
+    scripted: Any, relay: Client, name: str
+) -> None:
+    """With its type and `no-store`, whatever the gateway said of keeping it."""
+    kind = "image/png" if name == "qr.png" else "image/svg+xml"
+    scripted.then_raw(b"\x89 a code", 200, **{"Content-Type": kind, "Cache-Control": "public"})
+    async with relay.get(f"{ONE}/{name}", headers=BTK) as reply:
+        assert (reply.status, await reply.read()) == (200, b"\x89 a code")
+        assert (reply.headers["Content-Type"], reply.headers["Cache-Control"]) == (kind, "no-store")
+    assert scripted.requests[0][1] == f"/v1/transactions/txn_1/{name}"
 
 
 async def test_events_stream_through_at_once(scripted: Any, relay: Client) -> None:

@@ -237,3 +237,59 @@ async def test_a_store_that_fails_loses_nothing() -> None:
         await receivers.clock.advance(10)
     assert receivers.ids == ["evt_1"]
     assert [m.delivered_at is not None for m in await state(store, SLOW)] == [True]
+
+
+async def test_a_receiver_that_was_down_for_an_hour_gets_everything_in_order_afterwards() -> None:
+    """The next attempt, whichever it is, brings all that waited, in the order of its making; each
+    once, and not one by one as the backoffs end."""
+    receivers = Receivers(lambda _message: DeliveryFailed(reason="connect"))
+    store = await make_store(receivers.clock)
+    made = []
+    async with running(store, receivers) as delivery:
+        for n in range(12):
+            # Two events of each of six transactions, interleaved.
+            made.append(f"evt_{n}")
+            await emit(store, receivers.clock, SLOW, made[-1], transaction=f"txn_{n % 6}")
+            delivery.wake()
+            await receivers.clock.advance(300)
+        attempts = len(receivers.heard)
+        receivers.behaviour = taken
+        made.append("evt_new")
+        await emit(store, receivers.clock, SLOW, made[-1], transaction="txn_new")
+        delivery.wake()
+        await receivers.clock.advance(1)
+    assert receivers.ids[attempts:] == made
+    assert all(m.delivered_at for m in await state(store, SLOW))
+
+
+async def test_also_after_a_restart_it_begins_with_the_earliest() -> None:
+    """That the receiver was away is not remembered, but seen from what is due."""
+    receivers = Receivers(lambda _message: DeliveryFailed(reason="connect"))
+    store = await make_store(receivers.clock)
+    async with running(store, receivers):
+        for n in range(3):
+            await emit(store, receivers.clock, SLOW, f"evt_{n}", transaction=f"txn_{n}")
+        await receivers.clock.advance(600)
+    attempts = len(receivers.heard)
+    receivers.behaviour = taken
+    async with running(store, receivers):
+        await receivers.clock.advance(3600)
+    assert receivers.ids[attempts:] == ["evt_0", "evt_1", "evt_2"]
+
+
+async def test_an_event_that_is_refused_for_good_holds_up_no_other_transaction() -> None:
+    """A defect of the receiver with one event costs the others no more than one attempt."""
+    receivers = Receivers(
+        lambda m: DeliveryFailed(reason="500") if m.id == "evt_bad" else Delivered()
+    )
+    store = await make_store(receivers.clock)
+    async with running(store, receivers) as delivery:
+        await emit(store, receivers.clock, SLOW, "evt_bad", transaction="txn_bad")
+        for n in range(20):
+            await emit(store, receivers.clock, SLOW, f"evt_{n}", transaction=f"txn_{n}")
+            delivery.wake()
+            await receivers.clock.advance(0)
+            assert receivers.ids[-1] == f"evt_{n}"
+            await receivers.clock.advance(60)
+    assert receivers.ids.count("evt_bad") <= 40
+    assert all(receivers.ids.count(f"evt_{n}") == 1 for n in range(20))

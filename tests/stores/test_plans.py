@@ -36,6 +36,7 @@ HOT = {
     "counts of requests": lambda u, m: u.request_counts(m.ours),
     "audit of one": lambda u, m: u.audit_records(m.ours, transaction_id=TransactionId("t")),
     "due": lambda u, m: u.due_outbox(ALL_TENANTS, m.now, 9),
+    "waiting": lambda u, m: u.waiting_outbox(m.ours, 9),
     "next due": lambda u, _: u.next_outbox_due(ALL_TENANTS),
     "feed": lambda u, m: u.outbox_after(m.ours, "", 9),
 }

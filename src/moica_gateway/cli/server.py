@@ -22,6 +22,7 @@ from moica_gateway.app import Gateway, open_gateway, program_version
 from moica_gateway.cli.program import Program, config_option, run
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.settings import Settings
+from moica_gateway.stores import only_process
 from moica_gateway.web.keys import OPTIONS
 
 __all__ = ["serve"]
@@ -45,6 +46,7 @@ async def _serve(settings: Settings) -> None:
         sockets = await _bind(stack, settings.host, settings.port, "port")
         address = settings.metrics_address
         for_metrics = await _bind(stack, *address, "metrics_listen") if address else ()
+        stack.enter_context(only_process(settings.database_url))
         gateway = await stack.enter_async_context(open_gateway(settings))
         if for_metrics:
             gateway.app[OPTIONS] = evolve(gateway.app[OPTIONS], metrics=None)

@@ -130,8 +130,11 @@ class Challenges:
         return await self._context.store.read(lambda uow: load(uow, caller.tenant, transaction_id))
 
     def presentation(self, challenge: Challenge) -> Presentation:
-        """QR payload, link or form of an open challenge; empty otherwise."""
+        """QR payload, link or form of an open challenge; empty otherwise, and once it has lapsed,
+        even while the platform's last word on it is still awaited."""
         if challenge.handle is None or not challenge.status.open:
+            return Presentation()
+        if challenge.expires_at <= self._context.clock.now():
             return Presentation()
         return self._context.upstream.presentation(
             challenge.handle, challenge.channel, challenge.return_url
@@ -222,9 +225,14 @@ class Challenges:
     def _check_return_url(self, return_url: str | None, tenant: Tenant) -> None:
         if return_url is None:
             return
-        parts = urlsplit(return_url)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        if parts.scheme not in ("http", "https") or origin not in tenant.policy.return_origins:
+        try:
+            parts = urlsplit(return_url)
+            origin = f"{parts.scheme}://{parts.netloc}"
+            known = parts.scheme in ("http", "https") and origin in tenant.policy.return_origins
+        except ValueError:
+            known = False
+        # What `urlsplit` leaves out (tabs, line breaks) a browser or the app may read otherwise.
+        if not known or not return_url.isprintable() or any(c in return_url for c in " \\"):
             raise error(
                 "request_invalid",
                 "`return_url`: expected an address of an origin that the administrator registered "

@@ -74,6 +74,16 @@ _DUE: Final = (
     .limit(bindparam("limit_"))
 )
 _DUE_OF_TENANT: Final = _DUE.where(_message.tenant == bindparam("tenant_"))
+_WAITING_OF_TENANT: Final = (
+    select(outbox_messages)
+    .where(
+        _message.tenant == bindparam("tenant_"),
+        _message.delivered_at.is_(None),
+        _message.parked_at.is_(None),
+    )
+    .order_by(_message.sequence)
+    .limit(bindparam("limit_"))
+)
 _NEXT_DUE: Final = select(func.min(_message.due_at).label("due_at")).where(_WAITS)
 _FEED: Final = (
     select(outbox_messages)
@@ -213,6 +223,11 @@ class RecordRows(Session):
             rows = self.all(_DUE, values)
         else:
             rows = self.all(_DUE_OF_TENANT, {**values, "tenant_": tenant})
+        return tuple(self._outbox_message(row) for row in rows)
+
+    def waiting_outbox(self, tenant: TenantId, limit: int) -> Sequence[OutboxMessage]:
+        """See `moica_gateway.ports.UnitOfWork`."""
+        rows = self.all(_WAITING_OF_TENANT, {"tenant_": tenant, "limit_": limit})
         return tuple(self._outbox_message(row) for row in rows)
 
     def next_outbox_due(

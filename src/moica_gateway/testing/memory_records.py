@@ -91,6 +91,15 @@ class MemoryRecords(MemoryPart):
         due = [m for m in self._waiting() if is_of(tenant, m.tenant) and _due_at(m) <= now]
         return tuple(sorted(due, key=lambda m: (_due_at(m), m.sequence))[:limit])
 
+    def waiting_outbox(self, tenant: TenantId, limit: int) -> Sequence[OutboxMessage]:
+        """See the port."""
+        waiting = [
+            m
+            for m in self.state.outbox.values()
+            if m.tenant == tenant and m.delivered_at is None and m.parked_at is None
+        ]
+        return tuple(waiting[:limit])
+
     def next_outbox_due(self, tenant: AllTenants) -> datetime | None:
         """See the port."""
         return min((_due_at(m) for m in self._waiting()), default=None)

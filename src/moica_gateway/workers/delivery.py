@@ -6,6 +6,10 @@ receiver delays nobody else; within a tenant a few messages of different transac
 at once (the store hands out only the earliest undelivered one of each). A tenant without an
 endpoint reads the feed: its rows count as delivered at once, so that they do not pile up.
 
+A receiver that was away is met with the earliest of all that waits for it, whichever is due; once
+it takes that one it gets the rest at once, one after another in the order of their making, instead
+of when each one's backoff is over. One that it keeps refusing holds up none of the others.
+
 Where a tenant has several endpoints, all must take a message. Which did is kept in memory only: a
 restart may repeat it to one that had it. Deliberately not here: how a message travels (an
 `Outlet`), and sending parked ones again. ``api.md`` "Webhooks".
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -49,6 +53,7 @@ _BUSY: Final = 1.0
 messages in, so that it cannot tell when another's is due."""
 _STORE_RETRY: Final = 5.0
 _JITTER_STEPS: Final = 10_000
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Delivery:
@@ -72,6 +77,7 @@ class Delivery:
         self._wake = asyncio.Event()
         self._serving: dict[TenantId, asyncio.Task[None]] = {}
         self._taken: dict[str, set[tuple[str, str]]] = {}
+        self._away: dict[TenantId, datetime] = {}
 
     def wake(self) -> None:
         """An outbox row was committed."""
@@ -126,8 +132,10 @@ class Delivery:
         try:
             endpoints = await self._store.read(lambda uow: uow.webhook_endpoints(tenant))
             enabled = [e for e in endpoints if e.enabled]
+            tried = await self._catch_up(tenant, messages, enabled, gone)
             results = await asyncio.gather(
-                *(one(message, enabled) for message in messages), return_exceptions=True
+                *(one(message, enabled) for message in messages if message.id not in tried),
+                return_exceptions=True,
             )
             trouble = next((r for r in results if isinstance(r, BaseException)), None)
             if trouble is not None:
@@ -136,9 +144,33 @@ class Delivery:
             self._failed(e)
             await self._clock.sleep(_STORE_RETRY)
 
+    async def _catch_up(
+        self,
+        tenant: TenantId,
+        due: Sequence[OutboxMessage],
+        endpoints: Sequence[WebhookEndpoint],
+        gone: set[str],
+    ) -> frozenset[str]:
+        """Where the last attempt failed: all that waits, in order, until one fails again. What was
+        tried."""
+        # After a restart nothing is remembered, but what is due tells how often it was tried.
+        if tenant not in self._away and not any(message.attempts for message in due):
+            return frozenset()
+        tried: set[str] = set()
+        while self._away.get(tenant, _LONG_AGO) <= self._clock.now():
+            waiting = await self._store.read(lambda uow: uow.waiting_outbox(tenant, _BATCH))
+            for message in waiting:
+                tried.add(message.id)
+                if not await self._deliver(message, endpoints, gone):
+                    return frozenset(tried)
+            if not waiting:
+                break
+        return frozenset(tried)
+
     async def _deliver(
         self, message: OutboxMessage, endpoints: Sequence[WebhookEndpoint], gone: set[str]
-    ) -> None:
+    ) -> bool:
+        """Whether everybody took it."""
         failed: DeliveryFailed | None = None
         taken = self._taken.setdefault(message.id, set())
         for endpoint in endpoints:
@@ -162,6 +194,11 @@ class Delivery:
                 )
                 if failed is None or (answer.retry_after or 0.0) > (failed.retry_after or 0.0):
                     failed = answer
+        if failed is None:
+            self._away.pop(message.tenant, None)
+        else:
+            wait = min(failed.retry_after or 0.0, _LONGEST_RETRY)
+            self._away[message.tenant] = self._clock.now() + timedelta(seconds=wait)
         changed = self._after(message, failed)
         await self._store.write(lambda uow: _mark(uow, changed))
         if changed.parked_at is not None:
@@ -170,6 +207,7 @@ class Delivery:
         self._observe(result, message.type if message.attempts == 0 else None)
         if changed.delivered_at is not None or changed.parked_at is not None:
             del self._taken[message.id]
+        return failed is None
 
     def _after(self, message: OutboxMessage, failed: DeliveryFailed | None) -> OutboxMessage:
         now = self._clock.now()

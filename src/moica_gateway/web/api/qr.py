@@ -1,21 +1,27 @@
 """The QR code of a ticket: the whole ticket, level L, a fixed mask, four modules of quiet zone.
 
-One path made from the modules is a quarter of the library's own SVG, and a fixed mask saves trying
-eight of them.
+As SVG one path made from the modules is a quarter of the library's own, and a fixed mask saves
+trying eight of them. As PNG every module is a whole number of pixels, so that nothing is smoothed.
+Both are black on white, whatever the page's colours. Whether a code may be shown at all is not
+decided here.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from typing import Final
 
 import qrcode
 from qrcode.constants import ERROR_CORRECT_L
 
-__all__ = ["qr_svg"]
+__all__ = ["qr_png", "qr_svg"]
 
 _BORDER: Final = 4
 _MASK: Final = 3
+_LEAST: Final = 280
+"""Pixels of the code itself, without the quiet zone: below that, phones begin to miss it."""
+_SCALE: Final = 4
 
 
 def _modules(payload: str) -> list[list[bool]]:
@@ -26,7 +32,7 @@ def _modules(payload: str) -> list[list[bool]]:
 
 
 def qr_svg(payload: str) -> bytes:
-    """An SVG that scales; black on white, whatever the page's colours."""
+    """An SVG that scales; one unit is one module."""
     rows = _modules(payload)
     size = len(rows)
     path = "".join(
@@ -39,6 +45,22 @@ def qr_svg(payload: str) -> bytes:
         f'shape-rendering="crispEdges"><path fill="#fff" d="M0 0h{size}v{size}H0z"/>'
         f'<path fill="#000" d="{path}"/></svg>'
     ).encode()
+
+
+def qr_png(payload: str) -> bytes:
+    """A PNG of one bit a pixel, for pages without scripts and systems that cannot draw SVG."""
+    # Only who asks for a PNG pays for the library.
+    from PIL import Image
+
+    rows = _modules(payload)
+    size = len(rows)
+    scale = max(_SCALE, -(-_LEAST // (size - 2 * _BORDER)))
+    small = Image.new("L", (size, size), 255)
+    small.putdata([0 if dark else 255 for row in rows for dark in row])
+    large = small.resize((size * scale, size * scale), Image.Resampling.NEAREST).convert("1")
+    written = io.BytesIO()
+    large.save(written, "PNG")
+    return written.getvalue()
 
 
 def _runs(row: list[bool]) -> Iterable[tuple[int, int]]:

@@ -13,7 +13,7 @@ from moica_gateway.domain.models import Channel, Kind, Scope, Status
 from moica_gateway.domain.values import TransactionId
 from moica_gateway.errors import error
 from moica_gateway.services.commands import Caller, TransactionFilter
-from moica_gateway.web.api.qr import qr_svg
+from moica_gateway.web.api.qr import qr_png, qr_svg
 from moica_gateway.web.api.reading import (
     caller,
     idempotency_use,
@@ -36,7 +36,8 @@ __all__ = [
     "events",
     "get",
     "list_",
-    "qr",
+    "qr_png_image",
+    "qr_svg_image",
 ]
 
 _MAX_WAIT: Final = 55
@@ -97,7 +98,7 @@ async def list_(request: web.Request) -> web.Response:
         who,
         where,
         limit=query_whole(values, "limit", 1, 200, 50),
-        cursor=values.get("cursor"),
+        cursor=values.get("cursor") or None,
     )
     items = [(await transaction_view(request.app[SERVICES], who, t)).to_json() for t in page.items]
     return web.json_response(PageView(items=tuple(items), next_cursor=page.next_cursor).to_json())
@@ -180,8 +181,20 @@ async def add_challenge(request: web.Request) -> web.Response:
     return web.json_response(view.to_json(), status=201)
 
 
-async def qr(request: web.Request) -> web.Response:
+async def qr_svg_image(request: web.Request) -> web.Response:
     """The code of the open QR challenge, as SVG."""
+    body = await asyncio.to_thread(qr_svg, await _qr_payload(request))
+    return web.Response(body=body, content_type="image/svg+xml")
+
+
+async def qr_png_image(request: web.Request) -> web.Response:
+    """The same as PNG."""
+    body = await asyncio.to_thread(qr_png, await _qr_payload(request))
+    return web.Response(body=body, content_type="image/png")
+
+
+async def _qr_payload(request: web.Request) -> str:
+    """Of the newest one that is open; what has lapsed or ended is never shown."""
     who = await caller(request, Scope.READ, browser=True)
     query(request)
     services = request.app[SERVICES]
@@ -192,8 +205,7 @@ async def qr(request: web.Request) -> web.Response:
         raise error(
             "not_found", "expected a transaction with an open QR challenge; ask for one first"
         )
-    body = await asyncio.to_thread(qr_svg, payload)
-    return web.Response(body=body, content_type="image/svg+xml")
+    return payload
 
 
 async def cancel(request: web.Request) -> web.Response:
