@@ -1,0 +1,1 @@
+"""The flows of the manual, walked in a real browser."""
