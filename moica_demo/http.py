@@ -15,11 +15,23 @@ __all__ = ["call", "wait_ready"]
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def call(method: str, url: str, body: Any = None, *, expect: tuple[int, ...] = (200, 201)) -> Any:
-    """One JSON exchange. Raises `DemoError` for another status."""
-    data = None if body is None else json.dumps(body).encode()
+def call(
+    method: str,
+    url: str,
+    body: Any = None,
+    *,
+    expect: tuple[int, ...] = (200, 201),
+    content_type: str = "application/json",
+    token: str | None = None,
+) -> Any:
+    """One exchange: JSON, or ``body`` as it is where it is bytes. Raises `DemoError` for another
+    status."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": content_type}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(  # noqa: S310 - http on loopback
-        url, data=data, method=method, headers={"Content-Type": "application/json"}
+        url, data=data, method=method, headers=headers
     )
     try:
         with _OPENER.open(request, timeout=30) as reply:

@@ -30,6 +30,7 @@ class _Parser(HTMLParser):
         self.state: dict[str, str] = {}
         self.text: list[str] = []
         self.inputs: dict[str, str] = {}
+        self.widget: dict[str, str] = {}
         self._form: Form | None = None
         self._button = False
         self._select: str | None = None
@@ -38,6 +39,8 @@ class _Parser(HTMLParser):
         values = {name: value or "" for name, value in attrs}
         if "data-status" in values:
             self.state = values
+        if tag == "moica-transaction":
+            self.widget = values
         if tag == "form":
             self._form = Form(values.get("action", ""))
             self.forms.append(self._form)
@@ -77,13 +80,14 @@ class _Parser(HTMLParser):
 
 @dataclass(frozen=True)
 class Page:
-    """What came: address after redirects, forms, words, the state of a confirmation."""
+    """What came: address after redirects, forms, words, the state of a confirmation, the widget."""
 
     url: str
     forms: tuple[Form, ...]
     text: str
     state: dict[str, str]
     inputs: dict[str, str]
+    widget: dict[str, str]
 
     def form(self, action_ends_with: str) -> Form:
         """The form that goes there. Raises `DemoError` when the page has none."""
@@ -149,4 +153,5 @@ class Browser:
             text=" ".join(parser.text),
             state=parser.state,
             inputs=parser.inputs,
+            widget=parser.widget,
         )

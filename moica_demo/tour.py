@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -64,6 +65,23 @@ class _Actor:
         request = self.notification()
         self._phone(f"/requests/{request['sp_ticket_id']}/{verb}", {})
         return request["hint"]
+
+    def scan_code(self, page: Page) -> str:
+        """「QR Code 模式登入」, and the picture before the phone's camera; returns the
+        hint that it shows."""
+        widget = page.widget
+        base = urllib.parse.urljoin(page.url, f"{widget.get('base', '')}/v1/transactions/")
+        transaction, token = base + widget.get("transaction", ""), widget.get("token")
+        call("POST", f"{transaction}/challenges", {"channel": "qr"}, token=token)
+        picture = call("GET", f"{transaction}/qr.png", token=token)
+        request = call(
+            "POST",
+            f"{self.demo.settings.simulator_url}/sim/v1/devices/{self.demo.phones[self.user]}/scan",
+            picture,
+            content_type="image/png",
+        )
+        self._phone(f"/requests/{request['sp_ticket_id']}/confirm", {})
+        return str(request["hint"])
 
     def until(self, page: Page, wanted: str, within: float = _WITHIN) -> Page:
         """Look at the same page again until it says how it ended."""
@@ -171,6 +189,16 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, capture_output=True, check=False)
 
 
+def _sign_by_code(demo: Running) -> str:
+    actor = _registered(demo, "clerk05")
+    page = actor.begin_signing("1153000169")
+    hint = actor.scan_code(page)
+    if "1153000169" not in hint:
+        raise DemoError(f"the phone did not show the document number: {hint!r}")
+    actor.until(page, "completed").needs("公文送出")
+    return f"「{hint}」, from the picture in the window while the push was open"
+
+
 def _expire(demo: Running) -> str:
     actor = _registered(demo, "clerk02")
     page = actor.begin_signing("1153000166")
@@ -213,6 +241,7 @@ def _cancel(demo: Running) -> str:
 _STEPS: tuple[tuple[str, Callable[[Running], str]], ...] = (
     ("register 登記憑證", _register),
     ("sign 1153000165 by push", _sign),
+    ("sign 1153000169 by QR code", _sign_by_code),
     ("nobody answers 逾時", _expire),
     ("refused 拒絕", _refuse),
     ("cancelled 取消", _cancel),
