@@ -13,9 +13,10 @@ import itertools
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -214,6 +215,19 @@ class Stage:
         ]
 
 
+def receivers_clock(clock: Clock) -> type[datetime]:
+    """What the library that verifies webhooks asks for the time: it takes no clock."""
+
+    class Clocked(datetime):
+        """Now is the stage's now."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return clock.now().astimezone(tz)
+
+    return Clocked
+
+
 def an_id_number(count: int) -> str:
     """Invented, with its check digit."""
     digits = f"1{count:07}"
@@ -242,14 +256,22 @@ def a_document(count: int, holder: User, chief: User, now: datetime) -> Document
 
 
 @contextlib.asynccontextmanager
-async def open_stage(folder: Path) -> AsyncIterator[Stage]:
-    """All three, listening on ports of the system's choice."""
+async def open_stage(folder: Path, *, look_interval: float = 1.0) -> AsyncIterator[Stage]:
+    """All three, listening on ports of the system's choice.
+
+    Args:
+        folder: For the data of gateway and document system.
+        look_interval: Seconds between two looks of the document system by itself.
+    """
     clock = Clock()
     passwords = Passwords(n=2**4)
     listening = socket.create_server(("127.0.0.1", 0))
     desk_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listening.close)
+        stack.enter_context(
+            mock.patch("standardwebhooks.webhooks.datetime", receivers_clock(clock))
+        )
         simulator = await stack.enter_async_context(
             Simulator.start(fast=True, clock=clock, keys=KeyPool())
         )
@@ -274,7 +296,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
             api_key=key,
             webhook_secret=WEBHOOK_SECRET,
             public_url=desk_url,
-            look_interval=1.0,
+            look_interval=look_interval,
         )
         desk_settings.check()
         desk_settings.data.mkdir()
