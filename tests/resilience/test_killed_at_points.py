@@ -6,6 +6,7 @@ The points are found by one play without a kill; each is then met by a play of i
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -73,7 +74,8 @@ async def play_all(
             except NotReachedError:
                 continue
             except Exception as e:  # noqa: BLE001 - all of them are to be seen
-                failures.append(f"killed at {', then '.join(plan)}: {type(e).__name__} {e}")
+                where = traceback.extract_tb(e.__traceback__)[-1]
+                failures.append(f"killed at {', then '.join(plan)}: {e!r} ({where.line})")
             return
         failures.append(f"never came to {', then '.join(plan)}")
 
