@@ -34,6 +34,7 @@ __all__ = [
     "CREATED",
     "Ended",
     "answer_was_lost",
+    "cancel",
     "check",
     "holder",
     "register",
@@ -63,6 +64,16 @@ async def sign(stage: Stage, lives: Lives, citizen: Citizen) -> Ended:
     number = stage.number()
     system = DocumentSystem(lives, stage.api_key)
     return await _heard(stage, system, citizen, number, system.sign(citizen, number))
+
+
+async def cancel(stage: Stage, lives: Lives, citizen: Citizen) -> Ended:
+    """Asked to sign, and taken back at once."""
+    number = stage.number()
+    system = DocumentSystem(lives, stage.api_key)
+    begun = await system.sign(citizen, number)
+    view = await system.call(lambda client: client.cancel(begun.id))
+    await stage.news.until(lambda: bool(stage.delivered(begun.id)))
+    return Ended(citizen, number, view)
 
 
 async def register(stage: Stage, lives: Lives, citizen: Citizen) -> Ended:

@@ -16,6 +16,7 @@ from tests.resilience.plays import (
     BEGUN,
     CREATED,
     answer_was_lost,
+    cancel,
     check,
     holder,
     register,
@@ -55,6 +56,15 @@ async def play_registration(stage: Stage, *plan: str) -> Points:
             await lives.until_over()
         await check(stage, lives, ended)
         assert ended.view.status == "completed"
+        return [life.points for life in lives.all]
+
+
+async def play_cancel(stage: Stage, *plan: str) -> Points:
+    """The same for a signature that is taken back before anybody has answered."""
+    async with stage.borrowed("ignore") as citizen, stage.gateway(*plan) as lives:
+        ended = await cancel(stage, lives, citizen)
+        await lives.until_over()
+        await check(stage, lives, ended, endings={("cancelled", "cancelled")})
         return [life.points for life in lives.all]
 
 
@@ -108,3 +118,11 @@ async def test_killed_at_each_step_of_the_outcome_a_registration_binds_once(stag
     (points,) = await play_registration(stage)
     rest = points[points.index("poll: answered Approved#1") :]
     await play_all(play_registration, stage, [(point,) for point in rest])
+
+
+async def test_killed_at_each_step_of_a_cancel_it_is_cancelled_once(stage: Stage) -> None:
+    """Whoever takes a request back, and asks again after the line broke, finds it taken back."""
+    (points,) = await play_cancel(stage)
+    # How often its ticket is asked for meanwhile differs, and writes nothing.
+    rest = [p for p in points[points.index(f"{BEGUN}#1") :] if not p.startswith("poll")]
+    await play_all(play_cancel, stage, [(point,) for point in rest])
