@@ -6,9 +6,12 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tests.resilience.stage import Stage
+
+pytest.register_assert_rewrite("tests.resilience.plays")
 
 _CITIZENS = 6
 

@@ -175,13 +175,14 @@ class Zygote:
 class Lives:
     """What an operator's supervisor does: starts the next life as soon as one has ended.
 
-    ``plan``: for each life the point at which it kills itself; after those it is started to live.
+    ``plan``: for each life the point at which it kills itself, None where a test kills it; those
+    after the plan are started to live.
     ``later``: seconds that the clock is ahead in every life but the first.
     """
 
     zygote: Zygote
     order: Order
-    plan: Sequence[str] = ()
+    plan: Sequence[str | None] = ()
     later: float = 0.0
     all: list[Life] = field(factory=list)
     news: News = field(factory=News)
@@ -234,7 +235,7 @@ class Lives:
         for number, point in enumerate(self.plan):
             await self.until(partial(self._over, number))
             if not self.all[number].dead:
-                raise NotReachedError(point)
+                raise NotReachedError(str(point))
         await self.now()
         while True:
             # Counted before it is looked: what is marked in between counts as news.

@@ -34,6 +34,7 @@ __all__ = [
     "CREATED",
     "Ended",
     "answer_was_lost",
+    "cancel",
     "check",
     "holder",
     "register",
@@ -65,6 +66,16 @@ async def sign(stage: Stage, lives: Lives, citizen: Citizen) -> Ended:
     return await _heard(stage, system, citizen, number, system.sign(citizen, number))
 
 
+async def cancel(stage: Stage, lives: Lives, citizen: Citizen) -> Ended:
+    """Asked to sign, and taken back at once."""
+    number = stage.number()
+    system = DocumentSystem(lives, stage.api_key)
+    begun = await system.sign(citizen, number)
+    view = await system.call(lambda client: client.cancel(begun.id))
+    await stage.news.until(lambda: bool(stage.delivered(begun.id)))
+    return Ended(citizen, number, view)
+
+
 async def register(stage: Stage, lives: Lives, citizen: Citizen) -> Ended:
     """The same for a registration."""
     system = DocumentSystem(lives, stage.api_key)
@@ -91,6 +102,7 @@ async def holder(stage: Stage, lives: Lives, citizen: Citizen) -> AsyncIterator[
     async def confirm() -> None:
         while True:
             request = await stage.simulator.wait_for_request(citizen.device)
+            await lives.until(lambda: bool(lives.all))
             await lives.until(partial(_asked_in_vain, lives.all[-1]))
             await stage.simulator.confirm(citizen.device, request.sp_ticket_id)
 
@@ -109,6 +121,9 @@ def _asked_in_vain(life: Life) -> bool:
 
 def answer_was_lost(lives: Lives) -> bool:
     """The life in which the transaction was made did not live to write down the ticket."""
+    for name in (CREATED, BEGUN):
+        # Every play that has ended passed both: the restart writes, too, that a start is unknown.
+        assert any(life.passed(name) for life in lives.all), f"{name!r}: is it called otherwise?"
     return any(life.passed(CREATED) and not life.passed(BEGUN) for life in lives.all)
 
 

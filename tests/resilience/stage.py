@@ -101,7 +101,7 @@ class Stage:
                 yield stage
 
     @contextlib.asynccontextmanager
-    async def gateway(self, *plan: str, later: float = 0.0) -> AsyncIterator[Lives]:
+    async def gateway(self, *plan: str | None, later: float = 0.0) -> AsyncIterator[Lives]:
         """A gateway on a fresh copy of the folder, living and dying by plan."""
         folder = self.folder / f"gateway{next(self._numbers)}"
         shutil.copytree(self.folder / "template", folder)
@@ -109,12 +109,18 @@ class Stage:
             yield lives
 
     @contextlib.asynccontextmanager
-    async def borrowed(self) -> AsyncIterator[Citizen]:
-        """A registered citizen for one play."""
+    async def borrowed(
+        self, on_request: str = "manual", after: float = 0.0
+    ) -> AsyncIterator[Citizen]:
+        """A registered citizen for one play, whose phone answers by itself if it is told to."""
         citizen = await self.citizens.get()
+        await self.simulator.set_behaviour(citizen.device, on_request, delay_s=after)
         try:
             yield citizen
         finally:
+            for request in await self.simulator.inbox(citizen.device):
+                if request.status == "pending":
+                    await self.simulator.refuse(citizen.device, request.sp_ticket_id)
             self.citizens.put_nowait(citizen)
 
     def number(self) -> str:

@@ -6,6 +6,7 @@ The points are found by one play without a kill; each is then met by a play of i
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -15,6 +16,7 @@ from tests.resilience.plays import (
     BEGUN,
     CREATED,
     answer_was_lost,
+    cancel,
     check,
     holder,
     register,
@@ -57,6 +59,15 @@ async def play_registration(stage: Stage, *plan: str) -> Points:
         return [life.points for life in lives.all]
 
 
+async def play_cancel(stage: Stage, *plan: str) -> Points:
+    """The same for a signature that is taken back before anybody has answered."""
+    async with stage.borrowed("ignore") as citizen, stage.gateway(*plan) as lives:
+        ended = await cancel(stage, lives, citizen)
+        await lives.until_over()
+        await check(stage, lives, ended, endings={("cancelled", "cancelled")})
+        return [life.points for life in lives.all]
+
+
 async def play_all(
     play: Callable[..., Awaitable[Points]], stage: Stage, plans: Sequence[tuple[str, ...]]
 ) -> None:
@@ -73,7 +84,8 @@ async def play_all(
             except NotReachedError:
                 continue
             except Exception as e:  # noqa: BLE001 - all of them are to be seen
-                failures.append(f"killed at {', then '.join(plan)}: {type(e).__name__} {e}")
+                where = traceback.extract_tb(e.__traceback__)[-1]
+                failures.append(f"killed at {', then '.join(plan)}: {e!r} ({where.line})")
             return
         failures.append(f"never came to {', then '.join(plan)}")
 
@@ -106,3 +118,11 @@ async def test_killed_at_each_step_of_the_outcome_a_registration_binds_once(stag
     (points,) = await play_registration(stage)
     rest = points[points.index("poll: answered Approved#1") :]
     await play_all(play_registration, stage, [(point,) for point in rest])
+
+
+async def test_killed_at_each_step_of_a_cancel_it_is_cancelled_once(stage: Stage) -> None:
+    """Whoever takes a request back, and asks again after the line broke, finds it taken back."""
+    (points,) = await play_cancel(stage)
+    # How often its ticket is asked for meanwhile differs, and writes nothing.
+    rest = [p for p in points[points.index(f"{BEGUN}#1") :] if not p.startswith("poll")]
+    await play_all(play_cancel, stage, [(point,) for point in rest])

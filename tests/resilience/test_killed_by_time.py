@@ -10,13 +10,12 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.resilience.lives import Life
 from tests.resilience.plays import BEGUN, Ended, check, holder, sign
-from tests.resilience.stage import Citizen, Stage
+from tests.resilience.stage import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,6 +24,7 @@ _SEED = 1153000165
 _TOGETHER = 3
 """Signatures under way at a time in one gateway."""
 _AT_ONCE = 2
+_SECOND_OF_THREE = f"{BEGUN}#2"
 
 
 async def kill_after(life: Life, seconds: float) -> None:
@@ -36,26 +36,13 @@ async def kill_after(life: Life, seconds: float) -> None:
         handle.cancel()
 
 
-@contextlib.asynccontextmanager
-async def automatic(stage: Stage, citizen: Citizen, seconds: float) -> AsyncIterator[Citizen]:
-    """The holder confirms by themselves, so long after it rang."""
-    await stage.simulator.set_behaviour(citizen.device, "confirm", delay_s=seconds)
-    try:
-        yield citizen
-    finally:
-        await stage.simulator.set_behaviour(citizen.device, "manual")
-
-
 async def play(stage: Stage, chance: random.Random, span: float) -> list[Ended]:
     """Several signatures at once; the gateway killed while they run, and again at the restart."""
     first, second = chance.uniform(0, span), chance.uniform(0, span)
     delays = [chance.uniform(0, span / 2) for _ in range(_TOGETHER)]
     async with contextlib.AsyncExitStack() as stack:
         citizens = [
-            await stack.enter_async_context(
-                automatic(stage, await stack.enter_async_context(stage.borrowed()), delay)
-            )
-            for delay in delays
+            await stack.enter_async_context(stage.borrowed("confirm", delay)) for delay in delays
         ]
         lives = await stack.enter_async_context(stage.gateway())
 
@@ -65,9 +52,9 @@ async def play(stage: Stage, chance: random.Random, span: float) -> list[Ended]:
             # Not once it listens: it may die while it takes up what was left.
             await kill_after(lives.all[1], second)
 
-        *ended, _ = await asyncio.gather(
-            *(sign(stage, lives, citizen) for citizen in citizens), kill_twice()
-        )
+        killing = asyncio.ensure_future(kill_twice())
+        ended = await asyncio.gather(*(sign(stage, lives, citizen) for citizen in citizens))
+        await killing
         await lives.until_over()
         assert len(lives.all) == 3
         await check(stage, lives, *ended)
@@ -77,7 +64,7 @@ async def play(stage: Stage, chance: random.Random, span: float) -> list[Ended]:
 async def quiet_span(stage: Stage) -> float:
     """Seconds from the first request to the last mark, on this machine, with nobody killed."""
     loop = asyncio.get_running_loop()
-    async with stage.borrowed() as citizen, automatic(stage, citizen, 0), stage.gateway() as lives:
+    async with stage.borrowed("confirm") as citizen, stage.gateway() as lives:
         await lives.now()
         began = loop.time()
         ended = await sign(stage, lives, citizen)
@@ -129,6 +116,24 @@ async def test_killed_while_the_platform_is_being_asked_the_start_is_unknown(sta
         stage.simulator.faults.remove(fault.fault_id)
 
 
+async def test_killed_halfway_through_taking_up_several_each_is_unknown_once(stage: Stage) -> None:
+    """Three starts without an answer; the restart dies when it has written down two of them."""
+    async with contextlib.AsyncExitStack() as stack:
+        citizens = [await stack.enter_async_context(stage.borrowed("ignore")) for _ in range(3)]
+        lives = await stack.enter_async_context(stage.gateway(None, _SECOND_OF_THREE))
+        fault = await stage.simulator.add_fault("SP-API-ATH-03", latency_s=60, times=None)
+        signing = [asyncio.ensure_future(sign(stage, lives, citizen)) for citizen in citizens]
+        for citizen in citizens:
+            await stage.simulator.wait_for_request(citizen.device)
+        lives.all[0].kill()
+        stage.simulator.faults.remove(fault.fault_id)
+        ended = await asyncio.gather(*signing)
+        await lives.until_over()
+        await check(stage, lives, *ended, endings={("failed", "start_unknown")})
+        written = [sum(p.startswith(BEGUN) for p in life.points) for life in lives.all]
+        assert written == [0, 2, 1]
+
+
 async def test_killed_while_a_slow_receiver_reads_it_is_told_again(stage: Stage) -> None:
     """The same id and body once more, since nobody knows whether it took the first."""
     async with stage.borrowed() as citizen, stage.gateway() as lives:
@@ -157,11 +162,11 @@ async def test_a_confirmation_counts_though_the_gateway_was_dead_beyond_the_dead
 
 async def test_nobody_confirms_a_request_over_a_restart_it_expires_once(stage: Stage) -> None:
     """Restarted two minutes after a limit of one, killed again when it has written the end."""
-    async with stage.borrowed() as citizen:
-        await stage.simulator.set_behaviour(citizen.device, "ignore")
-        plan = (f"{BEGUN}#1", "write Settlement._apply: committed#1")
-        async with stage.gateway(*plan, later=120) as lives:
-            ended = await sign(stage, lives, citizen)
-            await lives.until_over()
-            await check(stage, lives, ended, endings={("expired", "expired")})
-        await stage.simulator.set_behaviour(citizen.device, "manual")
+    plan = (f"{BEGUN}#1", f"{BEGUN}#1")
+    async with (
+        stage.borrowed("ignore") as citizen,
+        stage.gateway(*plan, later=120) as lives,
+    ):
+        ended = await sign(stage, lives, citizen)
+        await lives.until_over()
+        await check(stage, lives, ended, endings={("expired", "expired")})

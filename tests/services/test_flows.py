@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -13,6 +14,7 @@ from moica_gateway.domain.models import (
     CredentialStatus,
     Expected,
     Fault,
+    Kind,
     Pending,
     Status,
     Verdict,
@@ -444,3 +446,29 @@ async def test_a_revoked_key_is_not_revived_by_importing_it(house: House) -> Non
         await tenants.import_key(TENANT, "k", SCOPES, clear)
     with pytest.raises(GatewayError):
         await tenants.authenticate(clear)
+
+
+async def test_a_transaction_that_was_written_but_not_asked_for_still_ends(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database fails right after the commit: no phone rings, and the person is free again."""
+    await house.register()
+    begun, write = len(house.upstream.begun), house.store.write
+
+    async def write_and_fail(work: Any) -> Any:
+        written = await write(work)
+        house.store.available = False
+        return written
+
+    with monkeypatch.context() as failing:
+        failing.setattr(house.store, "write", write_and_fail)
+        with pytest.raises(GatewayError) as raised:
+            await house.sign()
+    assert raised.value.code == "storage_unavailable"
+    house.store.available = True
+    await house.pass_time(60 + 15 + 1)
+    page = await house.services.transactions.list(
+        CALLER, TransactionFilter(kind=Kind.SIGNATURE), limit=10, cursor=None
+    )
+    assert [t.status for t in page.items] == [Status.FAILED]
+    assert len(house.upstream.begun) == begun

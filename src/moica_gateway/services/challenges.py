@@ -150,11 +150,11 @@ class Challenges:
         wait: float,
     ) -> None:
         """Ask the platform; returns when it has answered, or after ``wait`` seconds."""
+        # From here on its deadline is kept, whatever becomes of the asking: it is written already.
+        self._watch(transaction)
         tenant = await self._context.store.read(lambda uow: uow.tenant(transaction.tenant))
         if tenant is None or tenant.service_provider is None:
             raise error("configuration_invalid", "expected a tenant with a service provider")
-        # From here on its deadline is kept, whatever becomes of the asking.
-        self._watch(transaction)
         asking = self._spawn(
             self._ask(
                 transaction,
