@@ -349,3 +349,18 @@ def test_one_open_challenge_that_said_unfinished_makes_it_expired() -> None:
     ):
         after = decide(before, SettleBy(last_words=words), at(75)).transaction
         assert after.status is status
+
+
+@pytest.mark.parametrize("unsigned", [True, False])
+def test_a_refusal_or_lapse_that_nobody_signed_is_recorded_as_unsigned(unsigned: bool) -> None:
+    """It is believed as an ending all the same (security rule 2)."""
+    extra = {"unsigned": True} if unsigned else {}
+    why = problem("holder_refused", "refused", **extra)
+    for answer in (Refused(problem=why), Lapsed(unsigned=unsigned)):
+        decision = decide(
+            transaction(challenge(FIRST, ChallengeStatus.SENT)),
+            Answered(challenge_id=FIRST, answer=answer),
+            at(5),
+        )
+        assert decision.transaction.status.terminal
+        assert any(note.data.get("unsigned") for note in decision.notes) is unsigned

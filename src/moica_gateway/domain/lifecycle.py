@@ -237,9 +237,11 @@ def _end(
         if status is Status.COMPLETED
         else f"transaction.{status.value}"
     )
-    data = {"status": status.value, **({"code": why.code} if why else {})}
+    data: dict[str, Any] = {"status": status.value, **({"code": why.code} if why else {})}
     if why and why.upstream_code:
         data["upstream_code"] = why.upstream_code
+    if why and why.extra.get("unsigned"):
+        data["unsigned"] = True
     return Decision(
         transaction=ended,
         changed=True,
@@ -334,8 +336,8 @@ def _answered(transaction: Transaction, event: Answered, now: datetime) -> Decis
                 transaction, challenge.id, status=ChallengeStatus.REFUSED, problem=why
             )
             return _end(refused, Status.REJECTED, now, why=why)
-        case Lapsed():
-            return _lapse(transaction, challenge, now)
+        case Lapsed(unsigned=unsigned):
+            return _lapse(transaction, challenge, now, unsigned=unsigned)
         case Pending():
             if now < challenge.expires_at:
                 return _unchanged(transaction)
@@ -381,9 +383,12 @@ def _complete(
     )
 
 
-def _lapse(transaction: Transaction, challenge: Challenge, now: datetime) -> Decision:
+def _lapse(
+    transaction: Transaction, challenge: Challenge, now: datetime, *, unsigned: bool = False
+) -> Decision:
     lapsed = _with_challenge(transaction, challenge.id, status=ChallengeStatus.LAPSED)
-    note = Note(action="challenge.lapsed", data={"challenge": challenge.id})
+    data = {"challenge": challenge.id, **({"unsigned": True} if unsigned else {})}
+    note = Note(action="challenge.lapsed", data=data)
     if lapsed.open_challenges:
         return _changed(lapsed, note)
     return _end(lapsed, Status.EXPIRED, now, why=_EXPIRED, notes=(note,))

@@ -300,7 +300,7 @@ def _ending(envelope: Envelope, interface: wire.Interface) -> Answer:
     if row is not None and row.helps == "poll":
         return Pending()
     if envelope.code == codes.TICKET_LAPSED:
-        return Lapsed()
+        return Lapsed(unsigned=envelope.idp_checksum is None)
     found = _problem(envelope, interface)
     if envelope.code == codes.CANCELLED_BY_HOLDER:
         return Refused(found)
