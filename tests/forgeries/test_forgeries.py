@@ -119,6 +119,41 @@ async def test_the_honest_answer_completes(house: House, place: Place) -> None:
     assert await house.bound(visit)
 
 
+async def test_a_forged_ticket_of_a_further_challenge_ends_the_transaction(house: House) -> None:
+    """The push is honest and still open; nothing of it is waited for any more."""
+    visit = await house.guest(Place.QR_TICKET)
+    visit.desk.waits = 1_000_000
+    transaction = await visit.begin(Place.SIGNATURE_TICKET)
+    visit.desk.forge["ticket"] = lambda turn: turn.ticket_answer(turn.ticket(op_code="ATH"))
+    ended = await visit.client.add_challenge(transaction.id, "qr")
+    assert (ended.status, ended.error and ended.error.code) == ("failed", "ticket_mismatch")
+    assert [challenge.status for challenge in ended.challenges] == ["closed", "failed"]
+    assert await visit.events() == ["transaction.failed"]
+
+
+async def test_a_forged_answer_after_the_end_is_an_alarm_and_changes_nothing(house: House) -> None:
+    """It is recorded, not believed, and not asked for again."""
+    visit = await house.guest(Place.SIGNATURE_RESULT)
+    visit.desk.waits = 1_000_000
+    transaction = await visit.begin(Place.SIGNATURE_RESULT)
+    cancelled = await visit.client.cancel(transaction.id)
+    before = house.alarms()
+    visit.desk.forge["result"] = lambda turn: turn.with_checksum("ab" * 92)
+    visit.desk.waits = 0
+    for _ in range(2000):  # each turn of the loop is a round trip, not a sleep
+        after = await visit.client.transaction(transaction.id)
+        audit = await house.audit(visit, transaction.id)
+        if audit[-1].action == "challenge.fault":
+            break
+    assert audit[-1].data["code"] == "checksum_invalid"
+    assert raised(house, before) == {"security.checksum_invalid": 1}
+    assert (after.status, after.version) == ("cancelled", cancelled.version)
+    assert await visit.events() == ["transaction.cancelled"]
+    upstream_id = visit.desk.asked[-1][1]["transaction_id"]
+    questions = visit.desk.questions(upstream_id)
+    house.ended.append(("after the end", visit.desk, upstream_id, questions))
+
+
 async def test_what_ended_was_not_asked_again(house: House) -> None:
     """A verification failure is never retried: no further question came to any of those desks."""
     again = [name for name, desk, id_, asked in house.ended if desk.questions(id_) != asked]

@@ -287,7 +287,9 @@ def _begin_ended(transaction: Transaction, event: BeginEnded, now: datetime) -> 
     if transaction.status.terminal:
         return _unchanged(transaction, note)
     failed = _with_challenge(transaction, challenge.id, status=ChallengeStatus.FAILED, problem=why)
-    if failed.open_challenges or (why.what_helps == "qr" and now < failed.expires_at):
+    goes_on = failed.open_challenges or (why.what_helps == "qr" and now < failed.expires_at)
+    # What fails verification ends everything: whoever forges one ticket is on the way of the others.
+    if goes_on and why.what_helps != "fail":
         return _changed(failed, note)
     return _end(failed, Status.FAILED, now, why=why, notes=(note,))
 
@@ -324,6 +326,14 @@ def _answered(transaction: Transaction, event: Answered, now: datetime) -> Decis
             return _unchanged(
                 transaction,
                 Note(action="transaction.late_answer", data={"challenge": challenge.id}),
+            )
+        if (
+            isinstance(answer, Fault)
+            and answer.problem.what_helps == "fail"
+            and challenge.status is ChallengeStatus.CLOSED
+        ):
+            return _unchanged(
+                transaction, _fault_note("challenge.fault", challenge, answer.problem)
             )
         return _unchanged(transaction)
     if not challenge.status.open:
