@@ -367,7 +367,7 @@ def test_a_refusal_or_lapse_that_nobody_signed_is_recorded_as_unsigned(unsigned:
 
 
 def test_a_forged_ticket_ends_the_transaction_whatever_else_is_open() -> None:
-    """A parsed answer that fails verification ends it, at a beginning too; a mere failure does not."""
+    """A parsed answer that fails verification ends it, also at a beginning; a failure does not."""
     open_one = challenge(FIRST, ChallengeStatus.SENT)
     before = transaction(open_one, challenge(SECOND, ChallengeStatus.STARTING))
     for code, status in (

@@ -73,9 +73,16 @@ class Visit:
         """Wait for it."""
         return await self.client.wait(begun.id, seconds=_PATIENCE)
 
+    def refuse_personal(self, shown: object) -> None:
+        """Whatever the platform said, nobody is named where it is kept in clear."""
+        text = str(shown).lower()
+        for personal in (self.desk.id_number, self.desk.hashed_id_num):
+            assert personal.lower() not in text
+
     async def events(self) -> list[str]:
         """The types in the feed since this was asked last."""
         found, _ = await self.client.events(limit=200)
+        self.refuse_personal(found)
         new = [event for event in found if event.id not in self._seen]
         self._seen.update(event.id for event in new)
         return [event.type for event in new]

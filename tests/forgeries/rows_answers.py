@@ -150,6 +150,10 @@ ROWS: list[Row] = [
         forge=lambda t: t.result(hashed_id_num=...)),
     Row(name="a batch's result for one document", rule="1", code="answer_incomplete", places=(SR,),
         forge=lambda t: t.result(signed_response=..., signed_response_set=[t.signature()])),
+    Row(name="a code that carries the ID number", rule="14", code="upstream_unknown_code",
+        places=(ST, SR), who="platform", forge=lambda t: t.code(f"NF_{t.desk.id_number}")),
+    Row(name="a code that carries the hashed_id_num", rule="14", code="upstream_unknown_code",
+        places=(ST, SR), who="platform", forge=lambda t: t.code(t.desk.hashed_id_num.upper())),
     # -- whose checksum
     Row(name="our own checksum of this very call", rule="1", code="checksum_reflected", places=ALL,
         forge=lambda t: t.with_checksum(t.own_checksums[-1])),

@@ -288,7 +288,7 @@ def _begin_ended(transaction: Transaction, event: BeginEnded, now: datetime) -> 
         return _unchanged(transaction, note)
     failed = _with_challenge(transaction, challenge.id, status=ChallengeStatus.FAILED, problem=why)
     goes_on = failed.open_challenges or (why.what_helps == "qr" and now < failed.expires_at)
-    # What fails verification ends everything: whoever forges one ticket is on the way of the others.
+    # What fails verification ends everything: who forges one ticket is on the way of the others.
     if goes_on and why.what_helps != "fail":
         return _changed(failed, note)
     return _end(failed, Status.FAILED, now, why=why, notes=(note,))
