@@ -328,7 +328,7 @@ def test_a_ticket_that_arrives_after_the_end_is_kept_to_be_watched() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [Pending(), Lapsed(), fault("checksum_invalid"), Refused(problem=problem("cancelled", "x"))],
+    [Pending(), Lapsed(), fault("upstream_malformed"), Refused(problem=problem("cancelled", "x"))],
 )
 def test_a_terminal_state_never_changes(answer: Pending | Lapsed | Fault | Refused) -> None:
     """Whatever still comes: nothing changes, nothing is noted but an approval."""
@@ -349,3 +349,44 @@ def test_one_open_challenge_that_said_unfinished_makes_it_expired() -> None:
     ):
         after = decide(before, SettleBy(last_words=words), at(75)).transaction
         assert after.status is status
+
+
+@pytest.mark.parametrize("unsigned", [True, False])
+def test_a_refusal_or_lapse_that_nobody_signed_is_recorded_as_unsigned(unsigned: bool) -> None:
+    """It is believed as an ending all the same (security rule 2)."""
+    extra = {"unsigned": True} if unsigned else {}
+    why = problem("holder_refused", "refused", **extra)
+    for answer in (Refused(problem=why), Lapsed(unsigned=unsigned)):
+        decision = decide(
+            transaction(challenge(FIRST, ChallengeStatus.SENT)),
+            Answered(challenge_id=FIRST, answer=answer),
+            at(5),
+        )
+        assert decision.transaction.status.terminal
+        assert any(note.data.get("unsigned") for note in decision.notes) is unsigned
+
+
+def test_a_forged_ticket_ends_the_transaction_whatever_else_is_open() -> None:
+    """A parsed answer that fails verification ends it, also at a beginning; a failure does not."""
+    open_one = challenge(FIRST, ChallengeStatus.SENT)
+    before = transaction(open_one, challenge(SECOND, ChallengeStatus.STARTING))
+    for code, status in (
+        ("ticket_mismatch", Status.FAILED),
+        ("checksum_invalid", Status.FAILED),
+        ("upstream_malformed", Status.PENDING),
+        ("device_not_bound", Status.PENDING),
+    ):
+        after = decide(before, BeginEnded(challenge_id=SECOND, result=fault(code)), at(1))
+        assert after.transaction.status is status
+        first = after.transaction.challenge(FIRST).status
+        assert first.open is (status is Status.PENDING)
+
+
+def test_what_is_forged_after_the_end_is_recorded_and_changes_nothing() -> None:
+    """A broken line after the end is not even recorded."""
+    before = decide(transaction(), Cancel(), at(1)).transaction
+    for code, actions in (("checksum_invalid", ["challenge.fault"]), ("upstream_malformed", [])):
+        late = decide(before, Answered(challenge_id=FIRST, answer=fault(code)), at(2))
+        assert not late.changed
+        assert late.transaction == before
+        assert [note.action for note in late.notes] == actions

@@ -120,9 +120,9 @@ UNREADABLE: list[tuple[str, Make]] = [
 
 UNAUTHENTIC: list[tuple[str, str, Make]] = [
     # -- JSON that somebody wrote
-    ("error_code twice", "answer_invalid", lambda p: twice(p, "error_code")),
-    ("idp_checksum twice", "answer_invalid", lambda p: twice(p, "idp_checksum")),
-    ("cert twice", "answer_invalid", lambda p: twice(p, "cert")),
+    ("error_code twice", "answer_ambiguous", lambda p: twice(p, "error_code")),
+    ("idp_checksum twice", "answer_ambiguous", lambda p: twice(p, "idp_checksum")),
+    ("cert twice", "answer_ambiguous", lambda p: twice(p, "cert")),
     ("error_code true", "answer_invalid", lambda p: p.result_answer(error_code=True)),
     ("error_code false", "answer_invalid", lambda p: p.result_answer(error_code=False)),
     ("error_code 0.0", "answer_invalid", lambda p: p.result_answer(error_code=0.0)),
@@ -171,7 +171,7 @@ UNAUTHENTIC: list[tuple[str, str, Make]] = [
     ),
     (
         "another transaction's",
-        "checksum_invalid",
+        "checksum_mismatch",
         lambda p: p.result_answer(
             idp_checksum=p.checksum(f"{p.TXN[:-1]}e0{p.HASHED}{p.SIGNATURE}")
         ),
@@ -185,7 +185,7 @@ UNAUTHENTIC: list[tuple[str, str, Make]] = [
     ),
     (
         "an error's checksum on success",
-        "checksum_invalid",
+        "checksum_mismatch",
         lambda p: p.result_answer(idp_checksum=p.checksum(f"{p.TXN}20002")),
     ),
     ("this poll's own", "checksum_reflected", sent_back),
@@ -204,12 +204,12 @@ UNAUTHENTIC: list[tuple[str, str, Make]] = [
     # -- fields that the checksum covers, or does not
     (
         "hashed_id_num changed",
-        "checksum_invalid",
+        "checksum_mismatch",
         lambda p: p.result_answer(hashed_id_num="c" * 32),
     ),
     (
         "signature changed",
-        "checksum_invalid",
+        "checksum_mismatch",
         lambda p: p.result_answer(signed_response="dGFtcGVyZWQ="),
     ),
     (
@@ -225,10 +225,10 @@ UNAUTHENTIC: list[tuple[str, str, Make]] = [
         "hashed_id_num_mismatch",
         lambda p: resign(p, hashed_id_num="c" * 32),
     ),
-    ("no hashed_id_num", "answer_invalid", lambda p: p.result_answer(hashed_id_num=...)),
-    ("no signature", "answer_invalid", lambda p: p.result_answer(signed_response=...)),
-    ("no certificate", "answer_invalid", lambda p: p.result_answer(cert=...)),
-    ("certificate empty", "answer_invalid", lambda p: p.result_answer(cert="")),
+    ("no hashed_id_num", "answer_incomplete", lambda p: p.result_answer(hashed_id_num=...)),
+    ("no signature", "answer_incomplete", lambda p: p.result_answer(signed_response=...)),
+    ("no certificate", "answer_incomplete", lambda p: p.result_answer(cert=...)),
+    ("certificate empty", "answer_incomplete", lambda p: p.result_answer(cert="")),
     ("certificate array", "answer_invalid", lambda p: p.result_answer(cert=[p.CERT])),
     (
         "certificate as PEM",
@@ -266,7 +266,7 @@ UNAUTHENTIC: list[tuple[str, str, Make]] = [
     ("hashed_id_num number", "answer_invalid", lambda p: resign(p, hashed_id_num=17)),
     (
         "batch result for one document",
-        "answer_invalid",
+        "answer_incomplete",
         lambda p: p.result_answer(signed_response=..., signed_response_set=[p.SIGNATURE]),
     ),
     # -- codes with a wrong checksum: refused whatever they say
@@ -280,7 +280,7 @@ UNAUTHENTIC: list[tuple[str, str, Make]] = [
     ],
     (
         "success's checksum on a refusal",
-        "checksum_invalid",
+        "checksum_mismatch",
         lambda p: p.result_answer(error_code="APP_USER_CANCEL"),
     ),
     (
@@ -429,7 +429,7 @@ async def test_every_other_code_ends_or_waits_as_the_table_says(platform: Any, c
     """Refusal, lapse, or a fault that carries the row and is marked unsigned."""
     answer = await poll(platform, {"error_code": f"SP-API-ATH-02-{code}: …", "result": None})
     if code == "SPTKT_OVD":
-        assert answer == Lapsed()
+        assert answer == Lapsed(unsigned=True)
         return
     if code == "APP_USER_CANCEL":
         assert isinstance(answer, Refused)

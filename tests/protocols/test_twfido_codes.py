@@ -79,3 +79,22 @@ def test_an_unknown_code_is_explicit_and_keeps_its_raw_value() -> None:
     assert found.code == "upstream_unknown_code"
     assert found.upstream_code == "NEW_CODE_2027"
     assert found.extra == {}
+
+
+@pytest.mark.parametrize(
+    ("came", "shown"),
+    [
+        ("A123456789", "?"),
+        ("a123456789_NF", "?_NF"),
+        ("no user AC12345678 here", "no?user???here"),
+        ("b1946ac92492d2347c6235b4d2611184", "?"),
+        ("X" * 64, "?"),
+        ("NEW_CODE_2027", "NEW_CODE_2027"),
+    ],
+)
+def test_an_unknown_code_is_shown_without_what_may_be_personal(came: str, shown: str) -> None:
+    """ID numbers, hashes and tickets do not come into errors, events and the audit record so."""
+    found = problem_of(normalise(came), interface="SP-API-ATH-02", unsigned=True)
+    assert found.code == "upstream_unknown_code"
+    assert found.upstream_code == shown
+    assert came not in found.detail or came == shown

@@ -93,6 +93,8 @@ def test_a_ticket_that_says_what_was_asked_is_taken(platform: Any, changes: Any)
         {"op_code": "ATH"},
         {"op_code": ["SIGN"]},
         {"op_mode": "I-SCAN"},
+        {"op_mode": False},
+        {"op_mode": []},
         {"hint": "公文文號：1153000166"},
         {"hint": "5YWs5paH5paH6Jmf77yaMTE1MzAwMDE2Ng"},
         {"hint": 1153000165},
@@ -189,7 +191,7 @@ def test_a_ticket_that_breaks_the_grammar_is_refused(platform: Any, make: Any) -
     """Whatever is inside, the one error is ours and ends the transaction."""
     with pytest.raises(VerificationError) as caught:
         parse_ticket(make(platform) if callable(make) else make)
-    assert caught.value.code == "answer_invalid"
+    assert caught.value.code == "ticket_malformed"
     assert caught.value.problem.what_helps == "fail"
 
 

@@ -206,21 +206,21 @@ BAD_TICKETS: list[tuple[str, str, Any]] = [
     ("no checksum", "checksum_missing", lambda p: p.ticket_answer(idp_checksum=None)),
     ("no result", "checksum_missing", {"error_code": "0"}),
     ("wrong checksum", "checksum_invalid", lambda p: p.ticket_answer(idp_checksum="0" * 184)),
-    ("no ticket", "answer_invalid", lambda p: p.ticket_answer(sp_ticket=None)),
+    ("no ticket", "answer_incomplete", lambda p: p.ticket_answer(sp_ticket=None)),
     ("ticket number", "answer_invalid", lambda p: p.ticket_answer(sp_ticket=1)),
-    ("ticket without dot", "answer_invalid", lambda p: p.ticket_answer("abc")),
+    ("ticket without dot", "ticket_malformed", lambda p: p.ticket_answer("abc")),
     (
         "ticket changed, digest made anew",
-        "checksum_invalid",
+        "checksum_mismatch",
         lambda p: p.ticket_answer(
             sp_ticket=p.ticket(hint="another"),
             idp_checksum=p.ticket_answer()["result"]["idp_checksum"],
         ),
     ),
-    ("ticket no JSON", "answer_invalid", lambda p: p.ticket_answer(p.ticket_of(b"x"))),
+    ("ticket no JSON", "ticket_malformed", lambda p: p.ticket_answer(p.ticket_of(b"x"))),
     (
         "ticket with the name twice",
-        "answer_invalid",
+        "ticket_malformed",
         lambda p: p.ticket_answer(p.ticket_of(b'{"sp_ticket_id":"a","sp_ticket_id":"b"}')),
     ),
     (

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from moica_gateway.errors import GatewayError
 from moica_gateway.testing.pki import MemoryPki, directory_attributes
-from moica_gateway.trust.profile import check_profile, parse_holder_certificate
+from moica_gateway.trust.profile import ProfileBreach, check_profile, parse_holder_certificate
 
 PKI = MemoryPki()
 GOOD = PKI.holder()
@@ -50,7 +50,9 @@ def test_an_encipherment_certificate_is_read_and_breaks_the_profile_by_its_usage
     holder = parse_holder_certificate(der)
     assert holder.info.subject_name == "測試人"
     assert holder.info.last_four == "2116"
-    assert check_profile(holder) == "its key usage is not (critically) for signatures"
+    assert check_profile(holder) == ProfileBreach(
+        "certificate_usage", "its key usage is not (critically) for signatures"
+    )
 
 
 def test_an_authoritys_certificate_is_no_holders() -> None:
@@ -191,7 +193,9 @@ def test_an_old_version_is_never_a_holders() -> None:
     except GatewayError as e:
         assert e.code == "certificate_malformed"  # noqa: PT017 - both outcomes are allowed
     else:
-        assert check_profile(holder) == "it is not of version 3"
+        assert check_profile(holder) == ProfileBreach(
+            "certificate_profile", "it is not of version 3"
+        )
 
 
 def test_a_doubled_name_is_no_name() -> None:

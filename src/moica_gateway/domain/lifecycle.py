@@ -237,9 +237,11 @@ def _end(
         if status is Status.COMPLETED
         else f"transaction.{status.value}"
     )
-    data = {"status": status.value, **({"code": why.code} if why else {})}
+    data: dict[str, Any] = {"status": status.value, **({"code": why.code} if why else {})}
     if why and why.upstream_code:
         data["upstream_code"] = why.upstream_code
+    if why and why.extra.get("unsigned"):
+        data["unsigned"] = True
     return Decision(
         transaction=ended,
         changed=True,
@@ -285,7 +287,9 @@ def _begin_ended(transaction: Transaction, event: BeginEnded, now: datetime) -> 
     if transaction.status.terminal:
         return _unchanged(transaction, note)
     failed = _with_challenge(transaction, challenge.id, status=ChallengeStatus.FAILED, problem=why)
-    if failed.open_challenges or (why.what_helps == "qr" and now < failed.expires_at):
+    goes_on = failed.open_challenges or (why.what_helps == "qr" and now < failed.expires_at)
+    # What fails verification ends everything: who forges one ticket is on the way of the others.
+    if goes_on and why.what_helps != "fail":
         return _changed(failed, note)
     return _end(failed, Status.FAILED, now, why=why, notes=(note,))
 
@@ -323,6 +327,14 @@ def _answered(transaction: Transaction, event: Answered, now: datetime) -> Decis
                 transaction,
                 Note(action="transaction.late_answer", data={"challenge": challenge.id}),
             )
+        if (
+            isinstance(answer, Fault)
+            and answer.problem.what_helps == "fail"
+            and challenge.status is ChallengeStatus.CLOSED
+        ):
+            return _unchanged(
+                transaction, _fault_note("challenge.fault", challenge, answer.problem)
+            )
         return _unchanged(transaction)
     if not challenge.status.open:
         return _unchanged(transaction)
@@ -334,8 +346,8 @@ def _answered(transaction: Transaction, event: Answered, now: datetime) -> Decis
                 transaction, challenge.id, status=ChallengeStatus.REFUSED, problem=why
             )
             return _end(refused, Status.REJECTED, now, why=why)
-        case Lapsed():
-            return _lapse(transaction, challenge, now)
+        case Lapsed(unsigned=unsigned):
+            return _lapse(transaction, challenge, now, unsigned=unsigned)
         case Pending():
             if now < challenge.expires_at:
                 return _unchanged(transaction)
@@ -381,9 +393,12 @@ def _complete(
     )
 
 
-def _lapse(transaction: Transaction, challenge: Challenge, now: datetime) -> Decision:
+def _lapse(
+    transaction: Transaction, challenge: Challenge, now: datetime, *, unsigned: bool = False
+) -> Decision:
     lapsed = _with_challenge(transaction, challenge.id, status=ChallengeStatus.LAPSED)
-    note = Note(action="challenge.lapsed", data={"challenge": challenge.id})
+    data = {"challenge": challenge.id, **({"unsigned": True} if unsigned else {})}
+    note = Note(action="challenge.lapsed", data=data)
     if lapsed.open_challenges:
         return _changed(lapsed, note)
     return _end(lapsed, Status.EXPIRED, now, why=_EXPIRED, notes=(note,))

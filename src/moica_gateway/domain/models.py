@@ -453,7 +453,9 @@ class Refused:
 
 @frozen
 class Lapsed:
-    """The platform says that the ticket has expired."""
+    """The platform says that the ticket has expired; ``unsigned``: nothing spoke for that."""
+
+    unsigned: bool = False
 
 
 @frozen(kw_only=True)

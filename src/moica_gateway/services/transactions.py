@@ -95,7 +95,8 @@ class Transactions:
         """The signed thing.
 
         Raises:
-            RequestError: ``not_found``, or ``not_acceptable_yet`` when nothing is signed (yet).
+            RequestError: ``not_acceptable_yet`` while nothing is signed yet, ``not_found`` where
+                nothing is or ever will be.
         """
         transaction = await self.get(caller, transaction_id)
         documents = [d for d in transaction.documents if document_id in (None, d.id)]
@@ -106,6 +107,13 @@ class Transactions:
         document = documents[0]
         blob_id = document.artifact
         if blob_id is None or document.status is not Status.COMPLETED:
+            if transaction.status.terminal:
+                raise error(
+                    "not_found",
+                    f"expected a completed transaction, this one ended as "
+                    f"{transaction.status.value}: there is no artifact and there will be none; "
+                    "the integrator starts again",
+                )
             raise error(
                 "not_acceptable_yet",
                 f"expected a completed transaction, this one is {transaction.status.value}",

@@ -184,6 +184,7 @@ class MemoryPki:
         points: Sequence[Sequence[str]] = ((_CRL_URL,), (_COMPLETE_URL,)),
         unknown_critical: bool = False,
         by_root: bool = False,
+        self_signed: bool = False,
     ) -> bytes:
         """DER of a holder's certificate by the profile, but for what is given.
 
@@ -206,12 +207,14 @@ class MemoryPki:
             points: Addresses of each CRL distribution point; none leaves them out.
             unknown_critical: Adds a critical extension that nobody knows.
             by_root: Issued by the root itself.
+            self_signed: Issued by nobody but its own key.
         """
         issuer = self._root if by_root else self._issuer
+        subject = _name(c=country, cn=common_name, sn=card_number)
         builder = (
             x509.CertificateBuilder()
-            .subject_name(_name(c=country, cn=common_name, sn=card_number))
-            .issuer_name(issuer.subject)
+            .subject_name(subject)
+            .issuer_name(subject if self_signed else issuer.subject)
             .public_key(_key(key, key_bits).public_key())
             .serial_number(serial)
             .not_valid_before(self.at + timedelta(days=valid[0]))
@@ -232,7 +235,8 @@ class MemoryPki:
             builder = builder.add_extension(constraints, critical=True)
         if unknown_critical:
             builder = builder.add_extension(_unknown(), critical=True)
-        made = builder.sign(self._key("root" if by_root else "issuer"), hashes.SHA256())
+        signer = self._key("root" if by_root else "issuer")
+        made = builder.sign(_key(key, key_bits) if self_signed else signer, hashes.SHA256())
         return made.public_bytes(Encoding.DER)
 
     def sign(
@@ -244,6 +248,11 @@ class MemoryPki:
     ) -> bytes:
         """RSASSA-PKCS1-v1_5, with SHA-256 where no other algorithm is given."""
         return _key(key, key_bits).sign(message, padding.PKCS1v15(), algorithm or hashes.SHA256())
+
+    def sign_pss(self, message: bytes, key: str = "holder") -> bytes:
+        """RSASSA-PSS with SHA-256, which nobody asks for."""
+        pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+        return _key(key, _BITS).sign(message, pss, hashes.SHA256())
 
     def crl(
         self,

@@ -169,9 +169,7 @@ class CertificateJudge:
     async def _profile(self, case: _Case) -> str:
         broken = check_profile(case.holder)
         if broken is not None:
-            raise Refusal(
-                "certificate_profile", f"expected a holder's signing certificate: {broken}"
-            )
+            raise Refusal(broken.code, f"expected a holder's signing certificate: {broken.words}")
         return "a holder's signing certificate of assurance class 3"
 
     async def _trusted_path(self, case: _Case) -> str:
@@ -191,21 +189,34 @@ class CertificateJudge:
 
     async def _valid_at_signing(self, case: _Case) -> str:
         info, at = case.holder.info, case.expected.at
-        if not info.not_before <= at <= info.not_after:
+        if at < info.not_before:
+            raise Refusal(
+                "certificate_not_yet_valid",
+                f"expected a certificate that is valid at {at.isoformat()}, this one begins at "
+                f"{info.not_before.isoformat()}; the operator compares the gateway's clock",
+            )
+        if at > info.not_after:
             raise Refusal(
                 "certificate_expired",
-                f"expected a certificate that is valid at {at.isoformat()}, this one is from "
-                f"{info.not_before.isoformat()} to {info.not_after.isoformat()}",
+                f"expected a certificate that is valid at {at.isoformat()}, this one ran out at "
+                f"{info.not_after.isoformat()}; the holder renews it and registers again",
             )
         return f"valid until {info.not_after.isoformat()}"
 
     async def _right_person(self, case: _Case) -> str:
         found = case.holder.info.last_four
-        if found is None or not _same(_ascii_upper(found), _ascii_upper(case.expected.last_four)):
+        if found is None:
+            raise Refusal(
+                "certificate_person_missing",
+                "expected a certificate with the last four characters of its holder's ID number, "
+                "it has none, so nothing links it to a person; the operator tells the platform's "
+                "support",
+            )
+        if not _same(_ascii_upper(found), _ascii_upper(case.expected.last_four)):
             raise Refusal(
                 "certificate_person_mismatch",
                 "expected the certificate of the ID number that was asked for, its last four "
-                "characters are missing or others",
+                "characters are others; the operator looks at the line to the platform",
             )
         return "the last four characters of the ID number agree"
 

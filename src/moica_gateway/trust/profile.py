@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 from moica_gateway.domain.models import SubjectInfo
 from moica_gateway.errors import GatewayError, error
 
-__all__ = ["HolderCertificate", "check_profile", "parse_holder_certificate"]
+__all__ = ["HolderCertificate", "ProfileBreach", "check_profile", "parse_holder_certificate"]
 
 _MAX_CERTIFICATE: Final = 16_384
 _MIN_KEY: Final = 2048
@@ -51,6 +51,14 @@ class HolderCertificate:
     public_key: rsa.RSAPublicKey = field(repr=False)
     info: SubjectInfo
     holder_type: str | None
+
+
+@frozen
+class ProfileBreach:
+    """What breaks the holder profile: a code of the catalogue, and words for the report."""
+
+    code: str
+    words: str
 
 
 class _Values(core.SetOf):  # type: ignore[misc]  # asn1crypto ships no types
@@ -130,8 +138,19 @@ def _parse(der: bytes) -> HolderCertificate:
     )
 
 
-def check_profile(holder: HolderCertificate) -> str | None:
-    """What breaks the holder profile, in words; None when nothing does."""
+def check_profile(holder: HolderCertificate) -> ProfileBreach | None:
+    """What breaks the holder profile; None when nothing does.
+
+    Another usage or assurance has a code of its own: the one is a mix-up of the holder's two
+    certificates, the other one that was issued for less.
+    """
+    words = _check_form(holder)
+    if words is not None:
+        return ProfileBreach("certificate_profile", words)
+    return _check_extensions(holder.extensions)
+
+
+def _check_form(holder: HolderCertificate) -> str | None:
     certificate = holder.certificate
     if certificate.version is not x509.Version.v3:
         return "it is not of version 3"
@@ -147,21 +166,31 @@ def check_profile(holder: HolderCertificate) -> str | None:
         return "the subject's serialNumber has not 16 digits"
     if holder.holder_type not in _HOLDER_TYPES:
         return "it is not a citizen's or foreign resident's"
-    return _check_extensions(holder.extensions)
+    return None
 
 
-def _check_extensions(extensions: x509.Extensions) -> str | None:
+def _check_extensions(extensions: x509.Extensions) -> ProfileBreach | None:
+    words = _check_usage(extensions)
+    if words is not None:
+        return ProfileBreach("certificate_usage", words)
+    try:
+        policies = extensions.get_extension_for_class(x509.CertificatePolicies).value
+    except x509.ExtensionNotFound:
+        return ProfileBreach("certificate_policy", "it has no policy at all")
+    if _POLICY not in {p.policy_identifier for p in policies}:
+        return ProfileBreach("certificate_policy", "it lacks the policy of assurance class 3")
+    return None
+
+
+def _check_usage(extensions: x509.Extensions) -> str | None:
     try:
         usage = extensions.get_extension_for_class(x509.KeyUsage)
-        policies = extensions.get_extension_for_class(x509.CertificatePolicies).value
-    except x509.ExtensionNotFound as e:
-        return f"it lacks the extension {e.oid.dotted_string}"
+    except x509.ExtensionNotFound:
+        return "it has no key usage"
     if not usage.critical or not usage.value.digital_signature:
         return "its key usage is not (critically) for signatures"
     if usage.value.key_cert_sign or usage.value.crl_sign:
         return "its key usage is an authority's"
-    if _POLICY not in {p.policy_identifier for p in policies}:
-        return "it lacks the policy of assurance class 3"
     try:
         if extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
             return "it is an authority's"

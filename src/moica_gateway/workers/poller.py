@@ -273,7 +273,7 @@ class Poller:
             if watch is not None:
                 watch.judging -= judging
         self.watch(transaction)
-        if transaction.status.terminal and not isinstance(answer, Pending | Fault):
+        if transaction.status.terminal and _is_last_word(answer):
             # A late word was heard; it is recorded once.
             ticket.ended = True
             self._tickets.pop(ticket.challenge_id, None)
@@ -295,3 +295,10 @@ class Poller:
         except GatewayError as e:
             self._log.error("poller.failed", code=e.code)
             self._push(_RETRY_AFTER_FAILURE, transaction_id)
+
+
+def _is_last_word(answer: Answer) -> bool:
+    """Nothing more is to be heard of the ticket; what is not authentic is never asked for again."""
+    if isinstance(answer, Fault):
+        return answer.problem.what_helps == "fail"
+    return not isinstance(answer, Pending)

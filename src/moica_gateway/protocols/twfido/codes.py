@@ -48,6 +48,9 @@ _NEXT: Final[Mapping[WhatHelps, str]] = {
 _INTERFACE_PREFIX: Final = re.compile(r"SP-API-[A-Z]{1,8}-[0-9]{1,3}-")
 _BARE: Final = re.compile(r"[A-Z0-9][A-Z0-9_]{0,63}", re.ASCII)
 _RAW_LIMIT: Final = 64
+# An ID number, and whatever is as long as a hash, ticket or key: a code that is not in the table
+# may be anything, and goes into errors, events and the audit record in clear.
+_PERSONAL: Final = re.compile(r"[A-Za-z][1289A-Da-d][0-9]{8}|[A-Za-z0-9+/=_.-]{32,}", re.ASCII)
 
 CANCELLED_BY_HOLDER: Final = "APP_USER_CANCEL"
 TICKET_LAPSED: Final = "SPTKT_OVD"
@@ -287,7 +290,7 @@ def problem_of(code: str, *, interface: str, unsigned: bool) -> Problem:
     """What an error code means.
 
     Args:
-        code: Normalised.
+        code: Normalised. One that is not in the table is shown without what may be personal.
         interface: Who said it, for the detail: ``SP-API-ATH-02``.
         unsigned: No ``idp_checksum`` spoke for it; recorded as the extra member ``unsigned``.
     """
@@ -298,7 +301,7 @@ def problem_of(code: str, *, interface: str, unsigned: bool) -> Problem:
             "upstream_unknown_code",
             f"expected a code of the specification, {interface} answered another; "
             "a new transaction may succeed, and the platform can say what it means",
-            upstream_code=code,
+            upstream_code=_PERSONAL.sub("?", code),
             **extra,
         )
     found = problem(

@@ -4,9 +4,10 @@
 page could have made says nothing, and is asked for again: too large, not UTF-8, empty, HTML, cut
 off, no JSON, nested too deep, no object, or an object without ``error_code``. All of these are
 ``upstream_malformed`` (``what_helps: retry``). A JSON text that is intact and an envelope, but says
-something that the protocol does not allow, was written by somebody: a name given twice, a field of
-a wrong type or form, success with an extra prefix. That is ``answer_invalid``
-(``what_helps: fail``): it ends the transaction and is never asked for again.
+something that the protocol does not allow, was written by somebody: a name given twice
+(``answer_ambiguous``), a field of a wrong type or form, success with an extra prefix
+(``answer_invalid``), success without what it has to bring (``answer_incomplete``). All of these
+(``what_helps: fail``) end the transaction and are never asked for again.
 
 What is read here is not believed yet: ``guard`` has to find its checksum good. ``transaction_id``
 and ``error_message`` of an answer are not read at all; ours is known, and the message may hold
@@ -33,6 +34,7 @@ __all__ = [
     "HASHED_ID_NUM",
     "MAX_ANSWER_BYTES",
     "Envelope",
+    "answer_incomplete",
     "answer_invalid",
     "parse_envelope",
     "parse_object",
@@ -92,12 +94,22 @@ def answer_invalid(expected: str, came: str) -> GatewayError:
     )
 
 
+def answer_incomplete(expected: str) -> GatewayError:
+    """``answer_incomplete``: success that does not bring what it has to."""
+    return error(
+        "answer_incomplete",
+        f"expected success with {expected}, came success without; the answer is not accepted and "
+        "not asked for again",
+    )
+
+
 def parse_envelope(body: bytes) -> Envelope:
     """The answer that a body holds.
 
     Raises:
         UpstreamError: ``upstream_malformed`` for what cannot be read.
-        VerificationError: ``answer_invalid`` for what can be read and is not allowed.
+        VerificationError: ``answer_invalid`` or ``answer_ambiguous`` for what can be read and is
+            not allowed.
     """
     if len(body) > MAX_ANSWER_BYTES:
         raise unreadable(f"more than {MAX_ANSWER_BYTES} bytes")
@@ -126,7 +138,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
     Raises:
         UpstreamError: ``upstream_malformed`` for what is no such object.
-        VerificationError: ``answer_invalid`` where a name is given twice.
+        VerificationError: ``answer_ambiguous`` where a name is given twice, ``answer_invalid`` for
+            text that is not Unicode.
     """
     try:
         text = body.decode("utf-8")
@@ -202,7 +215,11 @@ def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
         if name in members:
             # Two readers would see two answers. No line does that to a JSON text; somebody did.
-            raise answer_invalid("every name of an object once", "a name given twice")
+            raise error(
+                "answer_ambiguous",
+                "expected every name of an object once, came a name given twice; the answer is "
+                "not accepted and not asked for again",
+            )
         members[name] = value
     return members
 

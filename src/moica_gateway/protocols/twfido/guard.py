@@ -74,7 +74,8 @@ class Guard:
             only_evidence: Nothing else proves what the answer says.
 
         Raises:
-            VerificationError: ``checksum_invalid``, ``checksum_reflected``.
+            VerificationError: ``checksum_invalid``, ``checksum_mismatch``,
+                ``checksum_reflected``.
             ConfigurationError: ``configuration_invalid`` for a key that is none.
         """
         if any(_same(unverified_checksum, sent) for sent in sent_checksums):
@@ -86,9 +87,11 @@ class Guard:
         # Every payload is compared, whichever fits: no early exit to be timed.
         if not sum(found.covers(payload) for payload in payloads):
             raise error(
-                "checksum_invalid",
+                "checksum_mismatch",
                 "expected a checksum over our transaction_id and the fields of this answer, came "
-                "one over something else; the answer is not accepted and not asked for again",
+                "one under our key over something else: another answer's, or fields were changed "
+                "on the way; the answer is not accepted and not asked for again, and the operator "
+                "looks at the line to the platform",
             )
         event = self._suspicion(found, unverified_checksum, service_provider, ours)
         if event is None:

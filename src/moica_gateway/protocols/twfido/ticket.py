@@ -24,14 +24,21 @@ from attrs import field, frozen
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.protocols.twfido.envelope import (
     HASHED_ID_NUM,
-    answer_invalid,
     parse_object,
     read_text,
 )
 
-__all__ = ["TICKET", "ExpectedTicket", "Ticket", "check_ticket", "decode_text", "parse_ticket"]
+__all__ = [
+    "ExpectedTicket",
+    "Ticket",
+    "check_ticket",
+    "decode_text",
+    "parse_ticket",
+    "read_ticket",
+]
 
-TICKET: Final = re.compile(r"[A-Za-z0-9_-]{2,4096}\.[A-Za-z0-9_-]{43}", re.ASCII)
+_TICKET: Final = re.compile(r"[A-Za-z0-9_-]{2,4096}\.[A-Za-z0-9_-]{43}", re.ASCII)
+_ANY: Final = re.compile(r".*", re.DOTALL)
 _TICKET_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
@@ -66,38 +73,47 @@ class ExpectedTicket:
     sign_info: Mapping[str, str]
 
 
+def read_ticket(members: Mapping[str, Any]) -> str | None:
+    """``sp_ticket`` of a result, in its form; None where it is absent, null or empty.
+
+    Raises:
+        VerificationError: ``answer_invalid`` where it is no text, ``ticket_malformed`` where its
+            form is another.
+    """
+    text = read_text(members, "sp_ticket", _ANY, "text")
+    if text is not None:
+        _check_form(text)
+    return text
+
+
 def parse_ticket(unverified_text: str) -> Ticket:
     """Take a ticket apart.
 
     Raises:
-        VerificationError: ``answer_invalid`` for a ticket that breaks the grammar, its digest
+        VerificationError: ``ticket_malformed`` for a ticket that breaks the grammar, its digest
             included.
     """
-    if not TICKET.fullmatch(unverified_text):
-        raise answer_invalid(
-            "sp_ticket as two base64url segments",
-            f"{len(unverified_text)} characters of another form",
-        )
+    _check_form(unverified_text)
     first, second = unverified_text.split(".")
     digest = base64.urlsafe_b64encode(hashlib.sha256(first.encode()).digest()).rstrip(b"=")
     if not hmac.compare_digest(digest, second.encode()):
-        raise answer_invalid("sp_ticket with the digest of its first segment", "another digest")
+        raise _malformed("sp_ticket with the digest of its first segment", "another digest")
     data = _decode(first)
     if data is None:
-        raise answer_invalid("sp_ticket with canonical base64url", "another spelling")
+        raise _malformed("sp_ticket with canonical base64url", "another spelling")
     try:
         payload = parse_object(data)
+        ticket_id = read_text(payload, "sp_ticket_id", _TICKET_ID, "a token")
+        hashed_id_num = read_text(payload, "hashed_id_num", HASHED_ID_NUM, "an opaque token")
     except GatewayError as exc:
         # Its digest is right: no line broke it, so it is not asked for again.
-        raise answer_invalid("sp_ticket with a JSON object inside", "something else") from exc
-    ticket_id = read_text(payload, "sp_ticket_id", _TICKET_ID, "a token of at most 128 characters")
+        raise _malformed(
+            "sp_ticket with a JSON object inside, its fields in their grammar", "something else"
+        ) from exc
     if ticket_id is None:
-        raise answer_invalid("sp_ticket with sp_ticket_id", "one without")
+        raise _malformed("sp_ticket with sp_ticket_id", "one without")
     return Ticket(
-        text=unverified_text,
-        ticket_id=ticket_id,
-        hashed_id_num=read_text(payload, "hashed_id_num", HASHED_ID_NUM, "an opaque token"),
-        payload=payload,
+        text=unverified_text, ticket_id=ticket_id, hashed_id_num=hashed_id_num, payload=payload
     )
 
 
@@ -118,7 +134,7 @@ def check_ticket(ticket: Ticket, expected: ExpectedTicket) -> None:
     for name, value in exact.items():
         if name in payload and payload[name] != value:
             # A push ticket may leave its mode out, or empty.
-            if name == "op_mode" and expected.op_mode is None and not payload[name]:
+            if name == "op_mode" and expected.op_mode is None and payload[name] in (None, ""):
                 continue
             raise _mismatch(name)
     readable = {
@@ -173,6 +189,20 @@ def _decode(segment: str) -> bytes | None:
         return None
     again = base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
     return data if again == segment else None
+
+
+def _check_form(text: str) -> None:
+    if not _TICKET.fullmatch(text):
+        raise _malformed(
+            "sp_ticket as two base64url segments", f"{len(text)} characters of another form"
+        )
+
+
+def _malformed(expected: str, came: str) -> GatewayError:
+    return error(
+        "ticket_malformed",
+        f"expected {expected}, came {came}; the ticket is not used and not asked for again",
+    )
 
 
 def _mismatch(name: str) -> GatewayError:

@@ -47,12 +47,17 @@ from moica_gateway.protocols.twfido.client import SpApiClient
 from moica_gateway.protocols.twfido.envelope import (
     HASHED_ID_NUM,
     Envelope,
-    answer_invalid,
+    answer_incomplete,
     read_base64,
     read_text,
 )
 from moica_gateway.protocols.twfido.guard import Alarm, Guard
-from moica_gateway.protocols.twfido.ticket import TICKET, ExpectedTicket, check_ticket, parse_ticket
+from moica_gateway.protocols.twfido.ticket import (
+    ExpectedTicket,
+    check_ticket,
+    parse_ticket,
+    read_ticket,
+)
 
 __all__ = ["TwFidoUpstream"]
 
@@ -196,9 +201,9 @@ class TwFidoUpstream:
                 return _fault(found, spoke=True)
             return _fault(_problem(envelope, interface), spoke=True)
         _need_checksum(envelope)
-        text = read_text(envelope.result, "sp_ticket", TICKET, "two base64url segments")
+        text = read_ticket(envelope.result)
         if text is None:
-            raise answer_invalid("success with sp_ticket", "success without")
+            raise answer_incomplete("sp_ticket")
         self._believe(envelope, sent, asked.service_provider, asked.upstream_transaction_id, ())
         ticket = parse_ticket(text)
         check_ticket(
@@ -240,9 +245,7 @@ class TwFidoUpstream:
         signature = read_base64(result, "signed_response", _MAX_SIGNATURE)
         certificate = read_base64(result, "cert", _MAX_CERTIFICATE)
         if hashed is None or signature is None or certificate is None:
-            raise answer_invalid(
-                "success with hashed_id_num, signed_response and cert", "success without all three"
-            )
+            raise answer_incomplete("hashed_id_num, signed_response and cert")
         self._believe(envelope, sent, provider, handle.transaction_id, earlier)
         if handle.hashed_id_num is not None and handle.hashed_id_num != hashed:
             raise error(
@@ -297,7 +300,7 @@ def _ending(envelope: Envelope, interface: wire.Interface) -> Answer:
     if row is not None and row.helps == "poll":
         return Pending()
     if envelope.code == codes.TICKET_LAPSED:
-        return Lapsed()
+        return Lapsed(unsigned=envelope.idp_checksum is None)
     found = _problem(envelope, interface)
     if envelope.code == codes.CANCELLED_BY_HOLDER:
         return Refused(found)
