@@ -18,6 +18,7 @@ from aiohttp import web
 from attrs import frozen
 
 from moica_gateway.adapters.outlets.webhook import WebhookOutlet
+from moica_gateway.domain.brakes import BrakeLimits
 from moica_gateway.domain.values import Secret
 from moica_gateway.egress import EgressClient, allow_all_but_loopback, allow_loopback_too
 from moica_gateway.events.local import LocalEventBus
@@ -36,7 +37,7 @@ from moica_gateway.protocols.twfido import TwFidoUpstream
 from moica_gateway.services.bundle import Services, make_services
 from moica_gateway.services.context import Context
 from moica_gateway.services.settlement import Settlement
-from moica_gateway.settings import Settings, read_master_key, refuse_weak_key
+from moica_gateway.settings import BrakeSettings, Settings, read_master_key, refuse_weak_key
 from moica_gateway.stores import DerivedSeals, open_store
 from moica_gateway.telemetry import Telemetry
 from moica_gateway.trust import (
@@ -292,6 +293,8 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         environment=settings.environment,
         outbox_written=delivery.wake,
         alarm=telemetry.alarm,
+        brake_limits=_brake_limits(settings.brakes),
+        braked=telemetry.observe_brake,
     )
     settlement = Settlement(context)
     poller = Poller(context, settlement, observe=telemetry.observe_poll)
@@ -317,6 +320,18 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         housekeeping=Housekeeping(store=store, clock=clock),
     )
     return gateway, workers
+
+
+def _brake_limits(brakes: BrakeSettings) -> BrakeLimits:
+    return BrakeLimits(
+        push_misses=brakes.push_misses,
+        push_pause=timedelta(seconds=brakes.push_pause),
+        person_requests=brakes.person_requests,
+        person_window=timedelta(seconds=brakes.person_window),
+        tenant_requests=brakes.tenant_requests,
+        gateway_requests=brakes.gateway_requests,
+        window=timedelta(seconds=brakes.window),
+    )
 
 
 async def _check_keys(gateway: Gateway) -> None:

@@ -363,6 +363,24 @@ CATALOGUE: Final[Mapping[str, CatalogueEntry]] = {
         "剛才已通知手機，請稍候再試。",
         "The phone was notified moments ago. Please wait.",
     ),
+    "push_paused": _row(
+        RequestError,
+        429,
+        "holder",
+        "qr",
+        "Push to this person is paused",
+        "先前的推播連續未確認或遭拒絕，為避免打擾，暫停對您的手機推播。請改用「QR Code 模式登入」，或稍後再試。",
+        "Recent requests to your phone were refused or not answered, so notifications to it are paused for a while. Please use the QR code instead, or try again later.",
+    ),
+    "rate_limited": _row(
+        RequestError,
+        429,
+        "integrator",
+        "retry",
+        "Too many requests",
+        "短時間內的要求次數過多，請稍候再試。",
+        "Too many requests in a short time. Please wait a little and try again.",
+    ),
     "channel_unsupported": _row(
         RequestError, 422, "integrator", "fix", "Channel is not supported", _REQUEST_ZH, _REQUEST_EN
     ),

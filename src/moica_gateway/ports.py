@@ -20,6 +20,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from moica_gateway.domain.brakes import PersonBrake, RequestCounts
 from moica_gateway.domain.models import (
     Answer,
     ApiKey,
@@ -287,6 +288,24 @@ class UnitOfWork(Protocol):
 
     def delete_idempotency_before(self, tenant: AllTenants, before: datetime) -> int:
         """Housekeeping; returns how many went."""
+
+    # brakes: what is read here is the present state, and nobody else changes it before the commit
+    def person_brake(self, tenant: TenantId, person_id: PersonId) -> PersonBrake | None:
+        """What is remembered of the person, if anything is."""
+
+    def save_person_brake(
+        self, tenant: TenantId, person_id: PersonId, brake: PersonBrake | None
+    ) -> None:
+        """Insert or replace; None forgets."""
+
+    def delete_person_brakes_before(self, tenant: AllTenants, before: datetime) -> int:
+        """Housekeeping: those with nothing at or after that moment; returns how many went."""
+
+    def request_counts(self, tenant: TenantId) -> RequestCounts:
+        """The tenant's own, and the one over all tenants."""
+
+    def save_request_counts(self, tenant: TenantId, counts: RequestCounts) -> None:
+        """Insert or replace those that are given."""
 
     # audit, outbox
     def audit(self, tenant: TenantId, record: AuditRecord) -> None:

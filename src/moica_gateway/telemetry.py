@@ -239,6 +239,12 @@ class Telemetry:
         self._deliveries = Counter(
             "moica_deliveries", "Webhook attempts", ("result",), registry=self._registry
         )
+        self._braked = Counter(
+            "moica_braked",
+            "Requests for tickets that a brake refused, by brake",
+            ("brake",),
+            registry=self._registry,
+        )
         self._alarms = Counter("moica_alarms", "Alarms", ("alarm",), registry=self._registry)
 
     def observe_http(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -256,6 +262,10 @@ class Telemetry:
         self._deliveries.labels(result).inc()
         if event_type is not None:
             self._events.labels(event_type).inc()
+
+    def observe_brake(self, brake: str) -> None:
+        """One refusal; ``push`` or whose count: ``person``, ``tenant``, ``gateway``."""
+        self._braked.labels(brake).inc()
 
     def alarm(self, event: str, fields: Mapping[str, str]) -> None:
         """Something that an operator must hear of; raises nothing."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from attrs import define
 
@@ -23,7 +23,7 @@ from moica_gateway.client import GatewayClient
 from moica_gateway.domain.models import Scope
 from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import Secret, TenantId
-from moica_gateway.errors import GatewayError
+from moica_gateway.errors import GatewayError, RequestError
 from moica_gateway.outcomes import Expectation, Outcome
 from moica_gateway.settings import Settings, TrustSettings, UpstreamSettings
 from moica_gateway.stores import migrate
@@ -51,6 +51,7 @@ class Stage:
     log: io.StringIO
     api_key: str
     events: list[WebhookEvent]
+    url: str
 
     async def press(self, verb: str) -> str:
         """確認 or 取消; returns the hint."""
@@ -106,7 +107,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
                 async with TestServer(gateway.app) as server:
                     url = str(server.make_url("")).rstrip("/")
                     async with GatewayClient(url, api_key) as client:
-                        yield Stage(simulator, client, device.id, tmp_path, log, api_key, events)
+                        yield Stage(
+                            simulator, client, device.id, tmp_path, log, api_key, events, url
+                        )
 
 
 def write_settings(folder: Path, simulator: Simulator) -> Settings:
@@ -209,6 +212,31 @@ async def test_a_refusal_and_a_cancel_are_endings_of_their_own(stage: Stage) -> 
         user_id="u1", document=DocumentRequest(number="1153000166", sha256=DIGEST)
     )
     assert (await stage.client.cancel(begun.id)).status == "cancelled"
+
+
+async def test_after_two_refusals_push_pauses_and_a_code_signs_and_ends_the_pause(
+    stage: Stage,
+) -> None:
+    """As the SDK sees it; the metrics say which brake held."""
+    await register(stage)
+    for _ in range(2):
+        assert (await sign(stage, "refuse"))[1] == "rejected"
+    with pytest.raises(RequestError) as raised:
+        await sign(stage)
+    problem = raised.value.problem
+    assert (problem.code, problem.status, problem.what_helps) == ("push_paused", 429, "qr")
+    assert 590 < problem.extra["retry_after"] <= 600
+    begun = await stage.client.sign(
+        user_id="u1", document=DocumentRequest(number="1153000165", sha256=DIGEST), channel="qr"
+    )
+    payload = begun.challenges[0].qr_payload
+    assert payload is not None
+    scanned = await stage.simulator.scan(stage.device, payload)
+    await stage.simulator.confirm(stage.device, scanned.sp_ticket_id)
+    assert (await stage.client.wait(begun.id, seconds=20)).status == "completed"
+    assert (await sign(stage))[1] == "completed"
+    async with ClientSession() as session, session.get(f"{stage.url}/metrics") as reply:
+        assert 'moica_braked_total{brake="push"} 1.0' in await reply.text()
 
 
 async def test_an_id_number_that_never_bound_a_phone_gets_its_advice(stage: Stage) -> None:

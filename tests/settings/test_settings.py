@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import asdict
 
+from moica_gateway.domain.brakes import BrakeLimits
 from moica_gateway.domain.values import Secret
 from moica_gateway.errors import ConfigurationError
-from moica_gateway.settings import load_settings, read_master_key, refuse_weak_key
+from moica_gateway.settings import BrakeSettings, load_settings, read_master_key, refuse_weak_key
 
 GOOD = """
 environment = "simulator"
@@ -64,6 +67,19 @@ REFUSED: list[tuple[str, str]] = [
     (PINNED + "[upstream]\npoll_interval = 1.0\n", "upstream.poll_interval"),
     (PINNED + 'crl_hosts = ["evil.test"]\n', "trust.crl_hosts"),
     (GOOD + 'revocation = "off"\n', "trust.revocation"),
+    (GOOD + "[brakes]\npush_misses = 0\n", "brakes.push_misses"),
+    (GOOD + "[brakes]\npush_misses = 11\n", "brakes.push_misses"),
+    (GOOD + "[brakes]\npush_misses = 2.5\n", "brakes.push_misses"),
+    (GOOD + "[brakes]\npush_pause = 0\n", "brakes.push_pause"),
+    (GOOD + "[brakes]\npush_pause = 90000\n", "brakes.push_pause"),
+    (GOOD + "[brakes]\nperson_window = 0.5\n", "brakes.person_window"),
+    (GOOD + "[brakes]\nperson_requests = 0\n", "brakes.person_requests"),
+    (GOOD + "[brakes]\nwindow = -1\n", "brakes.window"),
+    (GOOD + "[brakes]\ntenant_requests = 0\n", "brakes.tenant_requests"),
+    (GOOD + "[brakes]\ntenant_requests = 6000\n", "more than `brakes.tenant_requests`"),
+    (GOOD + "[brakes]\ngateway_requests = 1200\n", "more than `brakes.tenant_requests`"),
+    (GOOD + "[brakes]\ngateway_requests = 1000001\n", "brakes.gateway_requests"),
+    (GOOD + "[brakes]\nrequests = 5\n", "brakes.requests"),
     ("this is no TOML", "TOML"),
 ]
 
@@ -74,6 +90,33 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: str) -> None
     with pytest.raises(ConfigurationError) as raised:
         load_settings(write(tmp_path, text), {})
     assert named in raised.value.problem.detail
+
+
+def test_brakes_are_set_by_file_and_environment(tmp_path: Path) -> None:
+    """What is not set is as the rules say: two in a row, ten minutes."""
+    text = GOOD + "[brakes]\nperson_requests = 9\n"
+    settings = load_settings(write(tmp_path, text), {"MOICA_GATEWAY_BRAKES__TENANT_REQUESTS": "50"})
+    brakes = settings.brakes
+    assert (brakes.person_requests, brakes.tenant_requests) == (9, 50)
+    assert (brakes.push_misses, brakes.push_pause) == (2, 600.0)
+    assert settings.relaxations() == ("environment=simulator",)
+
+
+def test_a_looser_pause_of_push_is_a_relaxation(tmp_path: Path) -> None:
+    """It is said at start; a tighter one is not."""
+    text = GOOD + "[brakes]\npush_misses = 3\npush_pause = 60\n"
+    found = load_settings(write(tmp_path, text), {}).relaxations()
+    assert {"brakes.push_misses=3", "brakes.push_pause=60"} <= set(found)
+    text = GOOD + "[brakes]\npush_misses = 1\npush_pause = 900\n"
+    assert load_settings(write(tmp_path, text), {}).relaxations() == ("environment=simulator",)
+
+
+def test_the_settings_begin_as_the_domains_limits_do() -> None:
+    """Two places, one set of defaults."""
+    brakes, limits = BrakeSettings(), BrakeLimits()
+    for name in asdict(brakes):
+        set_, limit = getattr(brakes, name), getattr(limits, name)
+        assert set_ == (limit.total_seconds() if isinstance(limit, timedelta) else limit), name
 
 
 def test_relaxations_have_names(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from attrs import evolve, frozen
 
+from moica_gateway.domain.brakes import PersonBrake, RequestCount, RequestCounts
 from moica_gateway.domain.models import (
     ApiKey,
     AuditRecord,
@@ -265,6 +266,14 @@ class Make:
             transaction_id=TransactionId("txn_0001"),
             created_at=self.now,
         )
+
+    def brake(self, requests: int = 1, **changes: Any) -> PersonBrake:
+        count = RequestCount(started_at=self.now, requests=requests)
+        return evolve(PersonBrake(count=count, misses=2, missed_at=self.now), **changes)
+
+    def counts(self, requests: int = 1) -> RequestCounts:
+        count = RequestCount(started_at=self.now, requests=requests)
+        return RequestCounts(tenant=count, gateway=evolve(count, requests=requests + 1))
 
     def audit(self, action: str = "transaction.created", transaction: str | None = None) -> Any:
         return AuditRecord(

@@ -32,6 +32,8 @@ HOT = {
     "bindings": lambda u, m: u.bindings_of_person(m.ours, PersonId("per_0")),
     "API key": lambda u, _: u.api_key_by_hash(b"?"),
     "idempotency": lambda u, m: u.idempotency(m.ours, "POST", "/", "k"),
+    "brake of a person": lambda u, m: u.person_brake(m.ours, PersonId("per_0")),
+    "counts of requests": lambda u, m: u.request_counts(m.ours),
     "audit of one": lambda u, m: u.audit_records(m.ours, transaction_id=TransactionId("t")),
     "due": lambda u, m: u.due_outbox(ALL_TENANTS, m.now, 9),
     "waiting": lambda u, m: u.waiting_outbox(m.ours, 9),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -35,6 +36,20 @@ def tables_of(database: sqlite3.Connection) -> dict[str, str]:
     kept = {name: " ".join(sql.split()) for name, sql in rows if name != "alembic_version"}
     kept.pop("sqlite_sequence", None)
     return kept
+
+
+def tables_of_version(version: str) -> dict[str, str]:
+    """As Alembic makes them up to there."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(stores.__file__).parent / "migrations"))
+        command.upgrade(config, version)
+        driver = connection.connection.dbapi_connection
+        assert isinstance(driver, sqlite3.Connection)
+        found = tables_of(driver)
+    engine.dispose()
+    return found
 
 
 def test_migrated_database_equals_the_metadata(url: str) -> None:
@@ -184,3 +199,40 @@ def test_an_unusable_file_is_a_configuration_error(tmp_path: Path, what: str) ->
     with pytest.raises(ConfigurationError) as raised:
         migrate(f"sqlite:///{path}")
     assert raised.value.code == "storage_unavailable"
+
+
+async def test_a_filled_database_of_the_version_before_goes_forward_and_keeps_everything(
+    tmp_path: Path, clock: Any, make: Any
+) -> None:
+    """0001 to 0002 with rows in it: each reads as before, and the brakes work on its people."""
+    file = tmp_path / "old.db"
+    url = f"sqlite:///{file}"
+    migrate(url)
+    key = Secret(bytes(range(32)))
+
+    def fill(unit: Any) -> None:
+        unit.save_tenant(make.tenant())
+        unit.save_person(make.person())
+        unit.save_credential(make.credential())
+        unit.add_transaction(make.transaction())
+
+    async with open_store(url, master_key=key, clock=clock, random=SeededRandom()) as store:
+        await store.write(fill)
+    with closing(sqlite3.connect(file)) as database:
+        # What 0002 added is taken away again: the tables are 0001's, with their rows.
+        database.executescript(
+            "DROP TABLE person_brakes; DROP TABLE request_counts;"
+            "UPDATE alembic_version SET version_num = '0001'"
+        )
+        assert tables_of(database) == tables_of_version("0001")
+    with pytest.raises(ConfigurationError, match="0001"):
+        await open_store(url, master_key=key, clock=clock, random=SeededRandom()).open()
+    migrate(url)
+    async with open_store(url, master_key=key, clock=clock, random=SeededRandom(2)) as store:
+        transaction = make.transaction()
+        assert await store.read(lambda u: u.transaction(make.ours, transaction.id)) == transaction
+        person = make.person()
+        assert await store.read(lambda u: u.person(make.ours, person.id)) == person
+        assert await store.read(lambda u: u.person_brake(make.ours, person.id)) is None
+        await store.write(lambda u: u.save_person_brake(make.ours, person.id, make.brake()))
+        assert await store.read(lambda u: u.person_brake(make.ours, person.id)) == make.brake()

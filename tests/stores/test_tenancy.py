@@ -35,8 +35,11 @@ FOUND: dict[str, Callable[[Any, Any, Any], Any]] = {
         t, "only", m.credential(1).fingerprint_sha256
     ),
     "idempotency": lambda u, t, _: u.idempotency(t, "POST", "/v1/signatures", "abc"),
+    "person_brake": lambda u, t, _: u.person_brake(t, "per_only"),
+    "request_counts": lambda u, t, _: u.request_counts(t).tenant,
     "audit_records": lambda u, t, _: u.audit_records(t),
     "due_outbox": lambda u, t, m: u.due_outbox(t, m.now, 9),
+    "waiting_outbox": lambda u, t, _: u.waiting_outbox(t, 9),
     "outbox_after": lambda u, t, _: u.outbox_after(t, "", 9).items,
 }
 """What each reading method finds of the rows that `fill` made."""
@@ -44,7 +47,12 @@ FOUND: dict[str, Callable[[Any, Any, Any], Any]] = {
 WITHOUT_TENANT = {"tenants", "api_key_by_hash"}
 """The administrator's list, and the look-up that finds the tenant."""
 
-FOR_WORKERS = {"watched_transactions", "delete_idempotency_before", "next_outbox_due"}
+FOR_WORKERS = {
+    "watched_transactions",
+    "delete_idempotency_before",
+    "delete_person_brakes_before",
+    "next_outbox_due",
+}
 """They take ``ALL_TENANTS`` only."""
 
 CHANGES: dict[str, Callable[[Any, Any], Any]] = {
@@ -72,6 +80,8 @@ CHANGES: dict[str, Callable[[Any, Any], Any]] = {
     ),
     "add_transaction": lambda u, m: u.add_transaction(m.transaction(1, tenant=m.theirs)),
     "add_idempotency": lambda u, m: u.add_idempotency(m.idempotency(tenant=m.theirs)),
+    "save_person_brake": lambda u, m: u.save_person_brake(m.theirs, "per_only", m.brake(9)),
+    "save_request_counts": lambda u, m: u.save_request_counts(m.theirs, m.counts(9)),
     "add_outbox": lambda u, m: u.add_outbox(m.message(1, tenant=m.theirs)),
     "audit": lambda u, m: u.audit(m.theirs, m.audit("other")),
     "blobs.put": lambda u, m: u.blobs.put(m.theirs, BlobId("blb_1"), b"theirs"),
@@ -92,6 +102,8 @@ def fill(unit: Any, make: Any) -> None:
     unit.add_transaction(make.transaction(1, person_id=person.id, user_id="only"))
     unit.add_idempotency(make.idempotency())
     unit.audit(make.ours, make.audit())
+    unit.save_person_brake(make.ours, person.id, make.brake())
+    unit.save_request_counts(make.ours, make.counts())
     unit.add_outbox(make.message())
     unit.blobs.put(make.ours, BlobId("blb_1"), b"ours")
 

@@ -24,12 +24,13 @@ def test_two_gateways_in_one_process_do_not_share_a_registry() -> None:
 
 
 def test_everything_is_counted_under_its_labels() -> None:
-    """HTTP, polls with their lag, deliveries, events, alarms."""
+    """HTTP, polls with their lag, deliveries, events, what brakes refused, alarms."""
     telemetry = Telemetry()
     telemetry.observe_http("GET", "/v1/transactions/{id}", 200, 0.01)
     telemetry.observe_poll("approved", 0.2)
     telemetry.observe_delivery("failed", "signature.completed")
     telemetry.observe_delivery("delivered")
+    telemetry.observe_brake("push")
     telemetry.alarm("security.x", {"code": "y"})
     text = text_of(telemetry)
     route = 'method="GET",route="/v1/transactions/{id}",status="200"'
@@ -39,6 +40,7 @@ def test_everything_is_counted_under_its_labels() -> None:
         'moica_deliveries_total{result="failed"} 1.0',
         'moica_deliveries_total{result="delivered"} 1.0',
         'moica_events_total{type="signature.completed"} 1.0',
+        'moica_braked_total{brake="push"} 1.0',
         'moica_alarms_total{alarm="security.x"} 1.0',
     ):
         assert expected in text

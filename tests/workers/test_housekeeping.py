@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from moica_gateway.domain.brakes import PersonBrake, RequestCount
 from moica_gateway.domain.models import (
     Credential,
     CredentialStatus,
@@ -280,6 +281,26 @@ async def test_idempotency_keys_are_forgotten_after_a_day_and_not_before(world: 
     await world.clock.advance(DAY + 1)
     assert await world.keeping.once() == 1
     assert await world.keeping.once() == 0
+
+
+async def test_what_the_brakes_remember_is_forgotten_after_a_day_and_not_before(
+    world: World,
+) -> None:
+    """A refusal in between keeps the row for another day."""
+    person = PersonId("per_1")
+
+    async def remembered() -> bool:
+        return await world.store.read(lambda uow: uow.person_brake(OURS, person)) is not None
+
+    begun = RequestCount(started_at=world.clock.now(), requests=1)
+    brake = PersonBrake(count=begun, misses=1, missed_at=world.clock.now() + timedelta(hours=20))
+    await world.store.write(lambda uow: uow.save_person_brake(OURS, person, brake))
+    await world.clock.advance(DAY + 1)
+    await world.keeping.once()
+    assert await remembered()
+    await world.clock.advance(20 * 3600)
+    await world.keeping.once()
+    assert not await remembered()
 
 
 async def test_it_runs_hourly_and_survives_a_store_that_fails(world: World) -> None:

@@ -91,8 +91,8 @@ class Challenges:
 
         Raises:
             RequestError: ``not_found``, ``transaction_closed``, ``challenge_limit``,
-                ``challenge_too_soon``, ``channel_unsupported``, ``idempotency_mismatch``, or a
-                foreign ``return_url``.
+                ``challenge_too_soon``, ``push_paused``, ``rate_limited``, ``channel_unsupported``,
+                ``idempotency_mismatch``, or a foreign ``return_url``.
         """
 
         def material(uow: Any) -> tuple[Transaction, Tenant, IdNumber, tuple[Tbs, ...]]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
+from moica_gateway.domain.brakes import BrakeLimits
 from moica_gateway.domain.lifecycle import Decision
 from moica_gateway.domain.models import AuditRecord, OutboxMessage, Transaction
 from moica_gateway.domain.values import TenantId, TransactionId, make_id
@@ -35,6 +36,8 @@ class Context:
     ``environment``: ``production``, ``uat`` or ``simulator``; marks what is signed.
     ``outbox_written``: called after a commit that wrote an outbox row, to wake the delivery.
     ``alarm``: name and fields of something that an operator must hear of.
+    ``brake_limits``: what the operator allows.
+    ``braked``: called with the brake for each request that it refused, for the metrics.
     """
 
     store: Store
@@ -48,6 +51,8 @@ class Context:
     environment: str
     outbox_written: Callable[[], None]
     alarm: Callable[[str, Mapping[str, str]], None]
+    brake_limits: BrakeLimits = field(factory=BrakeLimits)
+    braked: Callable[[str], None] = lambda _brake: None
 
     def new_id(self, prefix: str) -> str:
         """A time-ordered id."""

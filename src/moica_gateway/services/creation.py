@@ -1,7 +1,8 @@
 """How a transaction comes to be: in the database first, then the phone rings.
 
 Registration and signing differ in what is signed and by whom; what they share stands here: the
-``Idempotency-Key``, one open transaction a person, the first challenge, and the answer within 5 s.
+``Idempotency-Key``, one open transaction a person, the brakes, the first challenge, and the answer
+within 5 s.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import BlobId, DocumentId, TenantId
 from moica_gateway.errors import error
 from moica_gateway.ports import UnitOfWork
+from moica_gateway.services.brakes import count_request, observed
 from moica_gateway.services.challenges import Challenges
 from moica_gateway.services.commands import Caller, Created, IdempotencyUse
 from moica_gateway.services.context import Context, load
@@ -80,9 +82,13 @@ class Creation:
         """Write, then ring; answers at the latest after 5 s.
 
         Raises:
-            RequestError: ``transaction_open``, ``idempotency_mismatch``, what `Draft.check` says.
+            RequestError: ``transaction_open``, ``idempotency_mismatch``, ``push_paused``,
+                ``rate_limited``, what `Draft.check` says.
         """
-        written = await self._context.store.write(lambda uow: self._write(uow, caller, draft, use))
+        with observed(self._context):
+            written = await self._context.store.write(
+                lambda uow: self._write(uow, caller, draft, use)
+            )
         for decision in written.superseded:
             await self._settlement.told(decision.transaction, announce=True)
         transaction = written.transaction
@@ -153,13 +159,13 @@ class Creation:
     def _write(
         self, uow: UnitOfWork, caller: Caller, draft: Draft, use: IdempotencyUse | None
     ) -> _Written:
-        transaction = draft.transaction
         found = used(uow, caller.tenant, use)
         if found is not None:
             return _Written(transaction=found, replayed=True)
         draft.check(uow)
+        transaction = self._of_stored_person(uow, draft)
         superseded: tuple[Decision, ...] = ()
-        open_one = uow.open_transaction_of(caller.tenant, draft.person.id)
+        open_one = uow.open_transaction_of(caller.tenant, transaction.person_id)
         if open_one is not None:
             if not draft.supersede:
                 raise error(
@@ -169,12 +175,13 @@ class Creation:
                     transaction_id=open_one.id,
                 )
             superseded = (self._settlement.end_inside(uow, open_one, Cancel(), caller),)
-        if uow.person(caller.tenant, draft.person.id) is None:
-            uow.save_person(draft.person)
         for document, prepared in zip(transaction.documents, draft.prepared, strict=True):
             if document.prepared is not None:
                 uow.blobs.put(caller.tenant, document.prepared, prepared_to_blob(prepared))
         uow.add_transaction(transaction)
+        channel = transaction.challenges[0].channel
+        # The person is stored by now, also one whose ID number somebody has just brought up.
+        count_request(self._context, uow, transaction, channel)
         uow.audit(
             caller.tenant,
             AuditRecord(
@@ -184,10 +191,22 @@ class Creation:
                 transaction_id=transaction.id,
                 data={
                     "kind": transaction.kind.value,
-                    "channel": transaction.challenges[0].channel.value,
+                    "channel": channel.value,
                     "version": transaction.version,
+                    **({"supersedes": open_one.id} if open_one else {}),
                 },
             ),
         )
         remember(uow, caller.tenant, use, transaction.id, self._context.clock.now())
         return _Written(transaction=transaction, replayed=False, superseded=superseded)
+
+    def _of_stored_person(self, uow: UnitOfWork, draft: Draft) -> Transaction:
+        """One person an ID number, also where two registrations bring it up at the same moment."""
+        tenant, person = draft.transaction.tenant, draft.person
+        if uow.person(tenant, person.id) is not None:
+            return draft.transaction
+        stored = uow.person_by_id_number(tenant, person.id_number)
+        if stored is not None:
+            return evolve(draft.transaction, person_id=stored.id)
+        uow.save_person(person)
+        return draft.transaction

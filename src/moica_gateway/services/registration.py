@@ -45,7 +45,8 @@ class Registration:
 
         Raises:
             RequestError: ``forbidden``, ``user_bound_to_other_id``, ``transaction_open``,
-                ``channel_unsupported``, ``idempotency_mismatch``, or a time limit too long.
+                ``push_paused``, ``rate_limited``, ``channel_unsupported``,
+                ``idempotency_mismatch``, or a time limit too long.
         """
         caller.need(Scope.REGISTER)
         replayed = await self._creation.replay(caller, use)
@@ -109,16 +110,12 @@ class Registration:
 
         def check(uow: UnitOfWork) -> None:
             binding = uow.user_binding(caller.tenant, new.user_id)
-            same = uow.person_by_id_number(caller.tenant, new.id_number)
-            if same is not None and same.id != person.id:
-                raise error(
-                    "transaction_open",
-                    "another registration with this ID number began at the same moment",
-                )
+            # Another registration may have brought this ID number up at the same moment.
+            stored = uow.person_by_id_number(caller.tenant, new.id_number) or person
             taken = any(
-                b.user_id != new.user_id for b in uow.bindings_of_person(caller.tenant, person.id)
+                b.user_id != new.user_id for b in uow.bindings_of_person(caller.tenant, stored.id)
             )
-            if taken or (binding is not None and binding.person_id != person.id):
+            if taken or (binding is not None and binding.person_id != stored.id):
                 raise error(
                     "user_bound_to_other_id",
                     "expected the ID number that this user registered with before, and an ID "

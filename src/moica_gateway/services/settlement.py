@@ -37,6 +37,7 @@ from moica_gateway.domain.models import (
 from moica_gateway.domain.values import BlobId, ChallengeId, TenantId, TransactionId
 from moica_gateway.errors import Problem
 from moica_gateway.ports import UnitOfWork
+from moica_gateway.services.brakes import count_request, observed, remember_outcome
 from moica_gateway.services.commands import Caller, IdempotencyUse
 from moica_gateway.services.context import Context, load, record_decision
 from moica_gateway.services.idempotency import remember, used
@@ -126,8 +127,9 @@ class Settlement:
         """With it; without it where that ``Idempotency-Key`` has made one before.
 
         Raises:
-            RequestError: ``transaction_closed``, ``challenge_limit``, ``idempotency_mismatch``, or
-                what ``check`` says of the transaction inside the commit.
+            RequestError: ``transaction_closed``, ``challenge_limit``, ``idempotency_mismatch``,
+                ``push_paused``, ``rate_limited``, or what ``check`` says of the transaction inside
+                the commit.
         """
 
         def work(uow: UnitOfWork) -> Decision:
@@ -138,9 +140,12 @@ class Settlement:
             check(transaction)
             remember(uow, caller.tenant, use, transaction_id, self._context.clock.now())
             event = AddChallenge(challenge=challenge)
-            return self._decide(uow, transaction, event, caller.actor)
+            decision = self._decide(uow, transaction, event, caller.actor)
+            count_request(self._context, uow, transaction, challenge.channel)
+            return decision
 
-        return await self._commit(work)
+        with observed(self._context):
+            return await self._commit(work)
 
     def end_inside(
         self,
@@ -177,6 +182,8 @@ class Settlement:
         now = self._context.clock.now()
         decision = decide(transaction, event, now)
         record_decision(uow, decision, message_id=self._context.new_id("evt"), at=now, actor=actor)
+        if decision.changed:
+            remember_outcome(self._context, uow, transaction, decision.transaction)
         return decision
 
     async def _apply(

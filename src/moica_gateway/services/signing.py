@@ -49,7 +49,8 @@ class Signing:
         Raises:
             RequestError: ``forbidden``, ``transaction_open``, ``format_unsupported``,
                 ``level_unsupported``, ``document_too_large``, ``document_digest_mismatch``,
-                ``blind_signing_refused``, ``channel_unsupported``, ``idempotency_mismatch``.
+                ``blind_signing_refused``, ``channel_unsupported``, ``idempotency_mismatch``,
+                ``push_paused``, ``rate_limited``.
             HolderCertificateError: ``credential_missing``, ``certificate_expired``.
         """
         caller.need(Scope.SIGN)

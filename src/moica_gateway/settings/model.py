@@ -16,6 +16,7 @@ from attrs import field, fields, frozen
 from moica_gateway.errors import GatewayError, error
 
 __all__ = [
+    "BrakeSettings",
     "Settings",
     "TrustSettings",
     "UpstreamSettings",
@@ -35,6 +36,10 @@ _MIN_POLL_INTERVAL: Final = 4.0
 _MIN_POLL_INTERVAL_SIMULATOR: Final = 0.05
 _MAX_POLL_INTERVAL: Final = 60.0
 _MAX_CRL_GRACE: Final = 7 * 86_400.0
+_PUSH_MISSES: Final = 2
+_PUSH_PAUSE: Final = 600.0
+_LONGEST_BRAKE: Final = 86_400.0
+_MOST_REQUESTS: Final = 1_000_000
 _FIXED: Final = "nothing: it is fixed in production and uat"
 
 
@@ -77,6 +82,33 @@ class TrustSettings:
 
 
 @frozen(kw_only=True)
+class BrakeSettings:
+    """``[brakes]``: how often a phone, and the platform, may be asked.
+
+    Of the house, not of a tenant: they protect the platform and people from the tenants. A window
+    begins with its first request.
+
+    Attributes:
+        push_misses: Refused or unanswered pushes in a row after which push to a person pauses.
+        push_pause: Seconds of that pause, unless the person approves something by QR code.
+        person_requests: Requests for tickets a person, since the last approval, in
+            ``person_window``.
+        person_window: Seconds.
+        tenant_requests: Requests for tickets a tenant, in ``window``.
+        gateway_requests: The same of all tenants; more than ``tenant_requests``.
+        window: Seconds.
+    """
+
+    push_misses: int = 2
+    push_pause: float = 600.0
+    person_requests: int = 60
+    person_window: float = 600.0
+    tenant_requests: int = 1200
+    gateway_requests: int = 6000
+    window: float = 60.0
+
+
+@frozen(kw_only=True)
 class Settings:
     """Everything. Without a file it is production, which refuses to start without anchors.
 
@@ -105,6 +137,7 @@ class Settings:
     max_body: int = 16 * 1_048_576
     upstream: UpstreamSettings = UpstreamSettings()
     trust: TrustSettings = TrustSettings()
+    brakes: BrakeSettings = BrakeSettings()
 
     @property
     def database_url(self) -> str:
@@ -153,6 +186,10 @@ class Settings:
             found.append(f"trust.revocation={self.trust.revocation}")
         if self.trust.crl_grace:
             found.append(f"trust.crl_grace={self.trust.crl_grace:g}")
+        if self.brakes.push_misses > _PUSH_MISSES:
+            found.append(f"brakes.push_misses={self.brakes.push_misses}")
+        if self.brakes.push_pause < _PUSH_PAUSE:
+            found.append(f"brakes.push_pause={self.brakes.push_pause:g}")
         if self.environment == "production":
             found.append("level=B-B (no timestamp authority)")
         return tuple(found)
@@ -219,6 +256,30 @@ def _rules(s: Settings) -> tuple[tuple[bool, str, str], ...]:
             "the simulator's address, http://host:port",
         ),
         (s.simulator or not s.trust.crl_hosts, "trust.crl_hosts", _FIXED),
+        (1 <= s.brakes.push_misses <= 10, "brakes.push_misses", "1 to 10"),
+        *(
+            (
+                1 <= getattr(s.brakes, name) <= _LONGEST_BRAKE,
+                f"brakes.{name}",
+                f"1 to {_LONGEST_BRAKE:g} s",
+            )
+            for name in ("push_pause", "person_window", "window")
+        ),
+        (
+            1 <= s.brakes.person_requests <= _MOST_REQUESTS,
+            "brakes.person_requests",
+            f"1 to {_MOST_REQUESTS}",
+        ),
+        (
+            1 <= s.brakes.tenant_requests < _MOST_REQUESTS,
+            "brakes.tenant_requests",
+            f"1 to {_MOST_REQUESTS - 1}",
+        ),
+        (
+            s.brakes.tenant_requests < s.brakes.gateway_requests <= _MOST_REQUESTS,
+            "brakes.gateway_requests",
+            f"more than `brakes.tenant_requests`, at most {_MOST_REQUESTS}",
+        ),
     )
 
 
@@ -265,12 +326,19 @@ def complaint(name: str, sources: Mapping[str, str], expected: str, came: str) -
     return f"setting `{name}`{where}: expected {expected}, came {came}"
 
 
+_TABLES: Final[Mapping[str, type[Any]]] = {
+    "brakes": BrakeSettings,
+    "trust": TrustSettings,
+    "upstream": UpstreamSettings,
+}
+
+
 def shown(name: str, value: object) -> str:
     """The value where it is no secret, shortened."""
     table: type[Any] = Settings
     *outer, last = name.split(".")
     for part in outer:
-        table = {"upstream": UpstreamSettings, "trust": TrustSettings}.get(part, Settings)
+        table = _TABLES.get(part, Settings)
     secret = any(f.name == last and f.metadata.get("secret") for f in fields(table))
     if secret or not isinstance(value, str | int | float | tuple):
         return f"{type(value).__name__}, not shown" if secret else type(value).__name__

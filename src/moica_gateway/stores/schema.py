@@ -16,7 +16,7 @@ from moica_gateway.stores.sqlite import begin_immediate, database_file, writing_
 
 __all__ = ["check_schema", "migrate", "schema_version"]
 
-schema_version: Final = "0001"
+schema_version: Final = "0002"
 """The revision that this program works with."""
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -46,7 +46,7 @@ def check_schema(engine: Engine) -> None:
             raise error(
                 "configuration_invalid",
                 f"expected a database of version {schema_version}, came {stored or 'an empty one'};"
-                " the operator migrates it and starts again",
+                " the operator migrates it (`moica-gateway init`) and starts again",
             )
         if stored != schema_version:
             raise _newer(stored)

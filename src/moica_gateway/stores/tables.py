@@ -1,8 +1,9 @@
 """The tables, as they are on every engine. ``migrations/`` makes them; a test compares the two.
 
 Every key starts with the tenant, and foreign keys carry it along: a row cannot belong to, point at
-or be found by another tenant. Columns named ``sealed`` or ``personal`` hold ciphertext of the
-vault, the first under the tenant's data key, the second under the person's, whose loss erases it.
+or be found by another tenant. (`request_counts` holds one number of all tenants, too.) Columns
+named ``sealed`` or ``personal`` hold ciphertext of the vault, the first under the tenant's data
+key, the second under the person's, whose loss erases it.
 What stands in clear is there because a look-up, a constraint or a scheduler needs it.
 """
 
@@ -38,8 +39,10 @@ __all__ = [
     "idempotency_records",
     "metadata",
     "outbox_messages",
+    "person_brakes",
     "person_keys",
     "persons",
+    "request_counts",
     "store_probe",
     "tenant_keys",
     "tenants",
@@ -292,6 +295,31 @@ blobs: Final = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     PrimaryKeyConstraint("tenant", "id"),
+)
+
+# -- brakes ------------------------------------------------------------------------------------
+
+# No index for housekeeping: who approves has no row, so that the few that there are may be walked
+# through once an hour, rather than an index be kept with every request.
+person_brakes: Final = Table(
+    "person_brakes",
+    metadata,
+    _tenant(),
+    Column("person_id", String, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),  # of the window of its requests
+    Column("requests", Integer, nullable=False),
+    Column("misses", Integer, nullable=False),
+    Column("missed_at", UtcDateTime),
+    PrimaryKeyConstraint("tenant", "person_id"),
+    _person_reference(),
+)
+
+request_counts: Final = Table(
+    "request_counts",
+    metadata,
+    Column("whose", String, primary_key=True),  # a tenant's id, or `*` for all together
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("requests", Integer, nullable=False),
 )
 
 # -- records -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from moica_gateway.stores.blob_rows import BlobRows
+from moica_gateway.stores.brake_rows import BrakeRows
 from moica_gateway.stores.people import PeopleRows
 from moica_gateway.stores.records import RecordRows
 from moica_gateway.stores.tenants import TenantRows
@@ -17,7 +18,7 @@ from moica_gateway.stores.transaction_lists import TransactionLists
 __all__ = ["SqlUnitOfWork"]
 
 
-class SqlUnitOfWork(TransactionLists, TenantRows, PeopleRows, RecordRows):
+class SqlUnitOfWork(TransactionLists, TenantRows, PeopleRows, BrakeRows, RecordRows):
     """Everything that one function may read and write inside one commit."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import define, evolve, field, fields
 
+from moica_gateway.domain.brakes import PersonBrake, RequestCount
 from moica_gateway.domain.models import (
     ApiKey,
     AuditRecord,
@@ -58,6 +59,8 @@ class MemoryState:
     transactions: dict[tuple[str, str], Transaction] = field(factory=dict)
     blobs: dict[tuple[str, str], bytes] = field(factory=dict)
     idempotency: dict[tuple[str, str, str, str], IdempotencyRecord] = field(factory=dict)
+    person_brakes: dict[tuple[str, str], PersonBrake] = field(factory=dict)
+    request_counts: dict[str, RequestCount] = field(factory=dict)
     audit: dict[int, tuple[TenantId, AuditRecord]] = field(factory=dict)
     outbox: dict[int, OutboxMessage] = field(factory=dict)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from moica_gateway.domain.values import BlobId, TenantId
+from moica_gateway.testing.memory_brakes import MemoryBrakes
 from moica_gateway.testing.memory_people import MemoryPeople
 from moica_gateway.testing.memory_records import MemoryRecords
 from moica_gateway.testing.memory_state import add_new
@@ -38,7 +39,7 @@ class MemoryBlobs:
         self._unit.writable().blobs.pop((tenant, blob_id), None)
 
 
-class MemoryUnitOfWork(MemoryTransactions, MemoryPeople, MemoryRecords):
+class MemoryUnitOfWork(MemoryTransactions, MemoryPeople, MemoryBrakes, MemoryRecords):
     """Double of `moica_gateway.ports.UnitOfWork`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

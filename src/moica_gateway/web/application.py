@@ -10,7 +10,7 @@ from aiohttp import web
 from moica_gateway.errors import error
 from moica_gateway.services.bundle import Services
 from moica_gateway.web.api import creating, credentials, transactions
-from moica_gateway.web.api.openapi import openapi_document
+from moica_gateway.web.api.openapi import PAGE_POLICY, docs_page, openapi_document
 from moica_gateway.web.keys import IN_FLIGHT, OPTIONS, SERVICES, WebOptions
 from moica_gateway.web.middleware import add_headers, answer_problems, observe_requests
 from moica_gateway.web.running import mind_the_stop
@@ -38,7 +38,8 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             web.post("/v1/signatures", creating.sign),
             web.get("/v1/transactions", transactions.list_),
             web.post("/v1/transactions/cancel", transactions.cancel_document),
-            web.get("/v1/transactions/{id}", transactions.get),
+            # Not the recall's path, so that the methods of each are told apart.
+            web.get("/v1/transactions/{id:(?!cancel$)[^/]+}", transactions.get),
             # Without HEAD: it would hold a line open that nothing is ever written to.
             web.get("/v1/transactions/{id}/events", transactions.events, allow_head=False),
             web.post("/v1/transactions/{id}/challenges", transactions.add_challenge),
@@ -58,6 +59,7 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             web.get("/version", _version),
             web.get("/metrics", _metrics),
             web.get("/openapi.json", _openapi),
+            web.get("/docs", _docs),
         ]
     )
     _add_widget(app)
@@ -88,6 +90,15 @@ async def _metrics(request: web.Request) -> web.Response:
 
 async def _openapi(request: web.Request) -> web.Response:
     return web.json_response(openapi_document(request.app[OPTIONS].version))
+
+
+async def _docs(request: web.Request) -> web.Response:
+    return web.Response(
+        body=docs_page(openapi_document(request.app[OPTIONS].version)),
+        content_type="text/html",
+        charset="utf-8",
+        headers={"Content-Security-Policy": PAGE_POLICY},
+    )
 
 
 def _add_widget(app: web.Application) -> None:

@@ -1,5 +1,5 @@
-"""What has to be done by the clock alone: forgetting idempotency keys after 24 h (hourly), and
-looking at registered certificates (daily).
+"""What has to be done by the clock alone: forgetting idempotency keys and what the brakes remember
+after 24 h (hourly), and looking at registered certificates (daily).
 
 A certificate whose time is over becomes ``expired``. An enabled one that has 30 days or less left
 is announced once as ``credential.expiring``; that it was is kept in the audit record of its
@@ -23,6 +23,7 @@ from typing import Final
 import structlog
 from attrs import evolve, frozen
 
+from moica_gateway.domain.brakes import MEMORY
 from moica_gateway.domain.models import (
     AuditRecord,
     Credential,
@@ -89,6 +90,9 @@ class Housekeeping:
         now = self._clock.now()
         forgotten = await self._store.write(
             lambda uow: uow.delete_idempotency_before(ALL_TENANTS, now - _IDEMPOTENCY)
+        )
+        await self._store.write(
+            lambda uow: uow.delete_person_brakes_before(ALL_TENANTS, now - MEMORY)
         )
         if self._next_credentials is None or now >= self._next_credentials:
             await self.look_at_credentials()

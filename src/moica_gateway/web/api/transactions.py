@@ -97,7 +97,7 @@ async def list_(request: web.Request) -> web.Response:
         who,
         where,
         limit=query_whole(values, "limit", 1, 200, 50),
-        cursor=values.get("cursor"),
+        cursor=values.get("cursor") or None,
     )
     items = [(await transaction_view(request.app[SERVICES], who, t)).to_json() for t in page.items]
     return web.json_response(PageView(items=tuple(items), next_cursor=page.next_cursor).to_json())

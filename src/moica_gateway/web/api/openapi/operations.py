@@ -1,0 +1,477 @@
+"""Every route: what it takes, answers and refuses, each refusal by its code with an example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from moica_gateway.web.api.openapi.schemas import (
+    EXAMPLE_TRANSACTION,
+    page_of,
+    problem_example,
+    problem_status,
+    ref,
+)
+
+__all__ = ["paths"]
+
+_Json = dict[str, Any]
+
+_ANY: Final = ("internal_error", "storage_unavailable")
+_KEYED: Final = (*_ANY, "unauthenticated", "forbidden", "request_invalid")
+_ONE: Final = (*_KEYED, "not_found")
+_BODY: Final = ("request_malformed", "request_too_large", "unsupported_media_type")
+_BRAKED: Final = ("push_paused", "rate_limited")
+_IDEMPOTENT: Final = ("idempotency_mismatch", "idempotency_running")
+_CREATING: Final = (
+    *_KEYED,
+    *_BODY,
+    *_IDEMPOTENT,
+    *_BRAKED,
+    "transaction_open",
+    "channel_unsupported",
+    "configuration_invalid",
+)
+_BROWSER: Final[list[_Json]] = [{"apiKey": []}, {"browserToken": []}]
+
+
+# -- parameters --------------------------------------------------------------------------------
+
+
+def _path_id(pattern: str | None = None) -> _Json:
+    schema: _Json = {"type": "string"}
+    if pattern:
+        schema["pattern"] = pattern
+    return {"name": "id", "in": "path", "required": True, "schema": schema}
+
+
+def _query(name: str, *, required: bool = False, **schema: Any) -> _Json:
+    return {
+        "name": name,
+        "in": "query",
+        "required": required,
+        "schema": schema or {"type": "string"},
+    }
+
+
+def _header(name: str, description: str, **schema: Any) -> _Json:
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+_TRANSACTION_ID: Final = _path_id()
+_KEY: Final = _header(
+    "Idempotency-Key",
+    "The same key and body within 24 hours is the same request: nothing rings twice",
+    type="string",
+    pattern=r"^[\x21-\x7e]{1,255}$",
+)
+_LIMIT: Final = _query("limit", type="integer", minimum=1, maximum=200, default=50)
+_PAGING: Final = (_LIMIT, _query("cursor"))
+
+
+# -- answers -----------------------------------------------------------------------------------
+
+
+def _json(schema: _Json, description: str, **more: Any) -> _Json:
+    return {
+        "description": description,
+        "headers": {"X-Request-ID": {"schema": {"type": "string"}}},
+        "content": {"application/json": {"schema": schema, **more}},
+    }
+
+
+def _file(media_type: str, description: str, *, text: bool = False) -> _Json:
+    schema: _Json = {"type": "string"} if text else {}
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _refusals(codes: Iterable[str]) -> dict[str, _Json]:
+    by_status: dict[int, list[str]] = {}
+    for code in sorted(set(codes)):
+        by_status.setdefault(problem_status(code), []).append(code)
+    return {
+        str(status): {
+            "description": "; ".join(f"`{code}`" for code in codes_),
+            "content": {
+                "application/problem+json": {
+                    "schema": ref("Problem"),
+                    "examples": {code: {"value": problem_example(code)} for code in codes_},
+                }
+            },
+            **({"headers": _headers_of(status)} if _headers_of(status) else {}),
+        }
+        for status, codes_ in sorted(by_status.items())
+    }
+
+
+def _headers_of(status: int) -> _Json:
+    if status == 401:
+        return {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    if status == 429:
+        return {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+    return {}
+
+
+def _operation(
+    name: str,
+    tag: str,
+    summary: str,
+    ok: dict[str, _Json],
+    codes: Iterable[str],
+    *,
+    parameters: tuple[_Json, ...] = (),
+    body: str | None = None,
+    security: list[_Json] | None = None,
+    description: str | None = None,
+) -> _Json:
+    made: _Json = {
+        "operationId": name,
+        "tags": [tag],
+        "summary": summary,
+        "parameters": list(parameters),
+        "responses": {**ok, **_refusals(codes)},
+    }
+    if description is not None:
+        made["description"] = description
+    if body is not None:
+        made["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": ref(body)}},
+        }
+    if security is not None:
+        made["security"] = security
+    return made
+
+
+_FOLLOW: Final[_Json] = {
+    operation: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
+    for operation in ("getTransaction", "addChallenge", "cancelTransaction", "newBrowserToken")
+}
+
+
+def _transaction(description: str, *, created: bool = False) -> _Json:
+    made = _json(
+        ref("Transaction"), description, examples={"pending": {"value": EXAMPLE_TRANSACTION}}
+    )
+    if created:
+        made["links"] = _FOLLOW
+        made["headers"] = {
+            **made["headers"],
+            "Location": {"schema": {"type": "string"}},
+            "Idempotency-Replayed": {
+                "schema": {"const": "true"},
+                "description": "Where that `Idempotency-Key` was used before",
+            },
+        }
+    return made
+
+
+# -- routes ------------------------------------------------------------------------------------
+
+
+def _making() -> _Json:
+    return {
+        "/v1/registrations": {
+            "post": _operation(
+                "register",
+                "transactions",
+                "Register a certificate: ring the phone of an ID number",
+                {"201": _transaction("The transaction exists", created=True)},
+                (*_CREATING, "id_number_invalid", "user_bound_to_other_id"),
+                parameters=(_KEY,),
+                body="RegistrationRequest",
+                description="Scope `register`. Answers at the latest after 5 s; the challenge is "
+                "`starting` where the platform has not answered by then.",
+            )
+        },
+        "/v1/signatures": {
+            "post": _operation(
+                "sign",
+                "transactions",
+                "Sign a document: ring the phone of the user's enabled credential",
+                {"201": _transaction("The transaction exists", created=True)},
+                (
+                    *_CREATING,
+                    "credential_missing",
+                    "certificate_expired",
+                    "format_unsupported",
+                    "level_unsupported",
+                    "document_too_large",
+                    "document_digest_mismatch",
+                    "blind_signing_refused",
+                ),
+                parameters=(_KEY,),
+                body="SignatureRequest",
+                description="Scope `sign`. Answers at the latest after 5 s.",
+            )
+        },
+    }
+
+
+def _following() -> _Json:
+    one = "/v1/transactions/{id}"
+    seen = (_TRANSACTION_ID,)
+    return {
+        "/v1/transactions": {
+            "get": _operation(
+                "listTransactions",
+                "transactions",
+                "List transactions, newest first",
+                {"200": _json(page_of("Transaction"), "A page")},
+                _KEYED,
+                parameters=(
+                    _query("user_id"),
+                    _query("document_number"),
+                    _query(
+                        "status",
+                        enum=[
+                            "pending",
+                            "completed",
+                            "rejected",
+                            "expired",
+                            "cancelled",
+                            "failed",
+                        ],
+                    ),
+                    _query("kind", enum=["registration", "signature", "authentication"]),
+                    _query("created_from", type="string", format="date-time"),
+                    _query("created_until", type="string", format="date-time"),
+                    *_PAGING,
+                ),
+            )
+        },
+        "/v1/transactions/cancel": {
+            "post": _operation(
+                "recallDocument",
+                "transactions",
+                "Recall a document: cancel every pending transaction over it",
+                {"200": _json(page_of("Transaction"), "What was cancelled")},
+                (*_KEYED, *_BODY),
+                body="DocumentNumber",
+            )
+        },
+        one: {
+            "get": _operation(
+                "getTransaction",
+                "browser",
+                "One transaction, at once or after a change",
+                {"200": _transaction("As the caller may see it")},
+                _ONE,
+                parameters=(
+                    *seen,
+                    _query(
+                        "wait",
+                        type="integer",
+                        minimum=0,
+                        maximum=55,
+                        default=0,
+                        description="Seconds to wait for a change",
+                    ),
+                    _query(
+                        "since",
+                        type="integer",
+                        minimum=0,
+                        description="A change is a version above this one; left out: the present",
+                    ),
+                ),
+                security=_BROWSER,
+            )
+        },
+        f"{one}/events": {
+            "get": _operation(
+                "followTransaction",
+                "browser",
+                "Server-sent events: `transaction`, its id the version, its data the transaction",
+                {
+                    "200": _file("text/event-stream", "Until a terminal state", text=True),
+                    "204": {"description": "The terminal state was heard already"},
+                },
+                _ONE,
+                parameters=(
+                    *seen,
+                    _header("Last-Event-ID", "Go on behind this version", type="string"),
+                ),
+                security=_BROWSER,
+            )
+        },
+        f"{one}/challenges": {
+            "post": _operation(
+                "addChallenge",
+                "browser",
+                "A further way to reach the phone (「QR Code 模式登入」)",
+                {"201": _transaction("With the challenge", created=True)},
+                (
+                    *_ONE,
+                    *_BODY,
+                    *_IDEMPOTENT,
+                    *_BRAKED,
+                    "transaction_closed",
+                    "challenge_limit",
+                    "challenge_too_soon",
+                    "channel_unsupported",
+                    "configuration_invalid",
+                ),
+                parameters=(*seen, _KEY),
+                body="ChallengeRequest",
+                security=_BROWSER,
+            )
+        },
+        f"{one}/qr.svg": {
+            "get": _operation(
+                "getQrSvg",
+                "browser",
+                "The QR code of the open QR challenge",
+                {"200": _file("image/svg+xml", "For 【掃碼驗證】 inside the app", text=True)},
+                _ONE,
+                parameters=seen,
+                security=_BROWSER,
+            )
+        },
+        f"{one}/cancel": {
+            "post": _operation(
+                "cancelTransaction",
+                "transactions",
+                "Take it back; a terminal one is returned unchanged",
+                {"200": _transaction("As it is now")},
+                _ONE,
+                parameters=seen,
+            )
+        },
+        f"{one}/browser-tokens": {
+            "post": _operation(
+                "newBrowserToken",
+                "transactions",
+                "A token for the widget",
+                {"201": _json(ref("BrowserToken"), "For this transaction only")},
+                _ONE,
+                parameters=seen,
+            )
+        },
+        f"{one}/artifact": {
+            "get": _operation(
+                "getArtifact",
+                "transactions",
+                "The signed thing",
+                {
+                    "200": {
+                        "description": "As the format says: `.p7s` (detached DER) or the bare "
+                        "signature",
+                        "content": {
+                            "application/pkcs7-signature": {"schema": {}},
+                            "application/octet-stream": {"schema": {}},
+                        },
+                    }
+                },
+                (*_ONE, "not_acceptable_yet"),
+                parameters=(*seen, _query("document")),
+            )
+        },
+    }
+
+
+def _people() -> _Json:
+    credential = {"200": _json(ref("Credential"), "As it is now")}
+    one = (_path_id(),)
+    return {
+        "/v1/credentials": {
+            "get": _operation(
+                "listCredentials",
+                "credentials",
+                "A user's credentials, oldest first",
+                {"200": _json(page_of("Credential"), "All of them")},
+                _KEYED,
+                parameters=(_query("user_id", required=True, type="string", minLength=1),),
+            )
+        },
+        "/v1/credentials/{id}/enable": {
+            "post": _operation(
+                "enableCredential",
+                "credentials",
+                "Enable one, and disable the user's others",
+                credential,
+                (*_ONE, "certificate_expired", "certificate_revoked", "credential_disabled"),
+                parameters=one,
+            )
+        },
+        "/v1/credentials/{id}/disable": {
+            "post": _operation(
+                "disableCredential",
+                "credentials",
+                "It signs no more; what it was signing ends",
+                credential,
+                _ONE,
+                parameters=one,
+            )
+        },
+        "/v1/credentials/{id}": {
+            "delete": _operation(
+                "deleteCredential",
+                "credentials",
+                "Forget one",
+                {"204": {"description": "Gone"}},
+                _ONE,
+                parameters=one,
+            )
+        },
+        "/v1/users/{id}": {
+            "delete": _operation(
+                "eraseUser",
+                "credentials",
+                "Leaving (離職): erase a user",
+                {"204": {"description": "Gone"}},
+                _ONE,
+                parameters=one,
+                description="Scope `admin`.",
+            )
+        },
+        "/v1/events": {
+            "get": _operation(
+                "listEvents",
+                "events",
+                "The webhooks' bodies, oldest first",
+                {"200": _json(page_of("Event"), "A page; go on from `next_cursor`")},
+                _KEYED,
+                parameters=(_query("after"), _LIMIT),
+            )
+        },
+    }
+
+
+def _service() -> _Json:
+    def open_(name: str, summary: str, ok: dict[str, _Json], *codes: str) -> _Json:
+        return {
+            "get": _operation(name, "service", summary, ok, ("internal_error", *codes), security=[])
+        }
+
+    return {
+        "/healthz": open_("health", "Alive", {"200": _json(ref("Health"), "It is")}),
+        "/readyz": open_(
+            "ready", "Takes requests", {"200": _json(ref("Health"), "It does")}, *_ANY
+        ),
+        "/version": open_("version", "Versions", {"200": _json(ref("Version"), "They are")}),
+        "/metrics": open_(
+            "metrics",
+            "Prometheus metrics, unless they listen elsewhere",
+            {"200": _file("text/plain", "Text exposition", text=True)},
+            "not_found",
+        ),
+        "/openapi.json": open_(
+            "openapi", "This document", {"200": _json({"type": "object"}, "OpenAPI 3.1")}
+        ),
+        "/docs": open_(
+            "docs", "This document for people", {"200": _file("text/html", "A page", text=True)}
+        ),
+        "/widget/v1.js": open_(
+            "widget",
+            "The browser widget",
+            {
+                "200": _file("text/javascript", "A module", text=True),
+                "304": {"description": "Not changed"},
+            },
+        ),
+    }
+
+
+def paths() -> _Json:
+    """By path and method."""
+    return {**_making(), **_following(), **_people(), **_service()}

@@ -1,0 +1,363 @@
+"""The JSON types of `moica_gateway.wire` as JSON Schema, with the limits that the server enforces.
+
+Requests are closed (an unknown member is refused); answers are open, so that members may be added.
+Patterns are ECMA 262; what a pattern cannot say (the check digit of an ID number) stands in the
+description and is answered with 422.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from moica_gateway.errors import CATALOGUE, problem
+
+__all__ = [
+    "EXAMPLE_TRANSACTION",
+    "page_of",
+    "problem_example",
+    "problem_status",
+    "ref",
+    "schemas",
+]
+
+_CJK: Final = r"㐀-䶿一-鿿"
+_S: Final[dict[str, Any]] = {"type": "string"}
+_TIME: Final = {"type": "string", "format": "date-time"}
+_SHA256: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_STATUSES: Final = ["pending", "completed", "rejected", "expired", "cancelled", "failed"]
+_WHO: Final = sorted({row.who_can_act for row in CATALOGUE.values()})
+_HELPS: Final = sorted({row.what_helps for row in CATALOGUE.values()})
+
+
+def ref(name: str) -> dict[str, Any]:
+    """A reference to a component."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def page_of(item: str) -> dict[str, Any]:
+    """A list's page."""
+    return {
+        "type": "object",
+        "required": ["items", "next_cursor"],
+        "properties": {
+            "items": {"type": "array", "items": ref(item)},
+            "next_cursor": {
+                "type": ["string", "null"],
+                "description": "Pass it as `cursor` (the feed: `after`); null on the last page",
+            },
+        },
+    }
+
+
+def _text(most: int, **more: Any) -> dict[str, Any]:
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": most,
+        "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*$",
+        **more,
+    }
+
+
+def _object(
+    required: tuple[str, ...], *, closed: bool = False, **properties: Any
+) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "type": "object",
+        "required": list(required),
+        "properties": properties,
+    }
+    if closed:
+        made["additionalProperties"] = False
+    return made
+
+
+_USER_ID: Final = {"type": "string", "pattern": r"^[\x21-\x7e]{1,100}$"}
+_METADATA: Final = {
+    "type": "object",
+    "maxProperties": 50,
+    "propertyNames": {"maxLength": 40},
+    "additionalProperties": {"type": "string", "maxLength": 500},
+    "description": "The document system's own, given back with transaction and events",
+}
+_ASKING: Final[dict[str, Any]] = {
+    "user_id": {**_USER_ID, "description": "The document system's name of the user"},
+    "channel": {"enum": ["push", "qr", "app_link"], "default": "push"},
+    "device_name": _text(50, description="One of the holder's phones; left out: all of them"),
+    "time_limit": {
+        "type": "integer",
+        "minimum": 30,
+        "maximum": 600,
+        "description": "Seconds; the tenant sets default and maximum",
+    },
+    "supersede": {
+        "type": "boolean",
+        "default": False,
+        "description": "Cancel the person's open transaction instead of answering 409",
+    },
+    "metadata": _METADATA,
+}
+
+
+def _requests() -> dict[str, Any]:
+    return {
+        "RegistrationRequest": {
+            **_object(
+                ("user_id", "id_number"),
+                closed=True,
+                **_ASKING,
+                id_number={
+                    "type": "string",
+                    "pattern": "^[A-Z][12389A-D][0-9]{8}$",
+                    "description": "國民身分證統一編號 or 外來人口統一證號, check digit included",
+                },
+                user_name=_text(100, description="Must be the certificate's where given"),
+                enable={"type": "boolean", "default": True},
+            ),
+            "examples": [{"user_id": "clerk01", "id_number": "A123456789", "user_name": "王小明"}],
+        },
+        "SignatureRequest": {
+            **_object(
+                ("user_id", "document"),
+                closed=True,
+                **_ASKING,
+                document=ref("DocumentRequest"),
+                format={"enum": ["cades", "pkcs1"], "default": "cades"},
+                level={"enum": ["B-B"], "description": "Only where the format has levels"},
+                on_behalf_of=ref("OnBehalfOf"),
+            ),
+            "examples": [
+                {"user_id": "clerk01", "document": {"number": "1153000165", "sha256": "0" * 64}}
+            ],
+        },
+        "OnBehalfOf": {
+            **_object(("user_id", "reason"), closed=True, user_id=_USER_ID, reason=_text(200)),
+            "description": "代理: the user for whom it is signed, and why",
+        },
+        "DocumentRequest": {
+            **_object(
+                ("number",),
+                closed=True,
+                id={**_USER_ID, "description": "Left out: one is made"},
+                number={
+                    "type": "string",
+                    "pattern": rf"^[0-9A-Za-z{_CJK}][0-9A-Za-z{_CJK}\-_/.()（）]{{0,49}}$",
+                    "description": "公文文號, as the phone shows it",
+                },
+                version=_text(50),
+                title=_text(500),
+                media_type={
+                    "type": "string",
+                    "pattern": "^[A-Za-z0-9!#$&^_.+-]{1,60}/[A-Za-z0-9!#$&^_.+-]{1,100}$",
+                },
+                sha256={"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
+                content_base64={
+                    "type": "string",
+                    "contentEncoding": "base64",
+                    "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+                    "description": "`pkcs1` needs it; elsewhere the digest is enough",
+                },
+            ),
+            "anyOf": [{"required": ["sha256"]}, {"required": ["content_base64"]}],
+        },
+        "ChallengeRequest": {
+            **_object(
+                ("channel",),
+                closed=True,
+                channel={"enum": ["qr", "push", "app_link"]},
+                return_url={
+                    **_text(500),
+                    "format": "uri",
+                    "description": "Of an origin that the administrator registered",
+                },
+            ),
+            "examples": [{"channel": "qr"}],
+        },
+        "DocumentNumber": {
+            **_object(("document_number",), closed=True, document_number={**_S, "minLength": 1}),
+            "examples": [{"document_number": "1153000165"}],
+        },
+    }
+
+
+def _answers() -> dict[str, Any]:
+    return {
+        "Transaction": {
+            **_object(
+                (
+                    "id",
+                    "version",
+                    "kind",
+                    "status",
+                    "created_at",
+                    "expires_at",
+                    "documents",
+                    "match_code",
+                    "challenges",
+                ),
+                id={**_S, "pattern": "^txn_"},
+                version={"type": "integer", "minimum": 1, "description": "Rises at every change"},
+                kind={"enum": ["registration", "signature", "authentication"]},
+                status={"enum": _STATUSES, "description": "All but `pending` are final"},
+                created_at=_TIME,
+                expires_at=_TIME,
+                user_id=_S,
+                documents={"type": "array", "items": ref("Document")},
+                partial={"type": "boolean"},
+                match_code={
+                    "type": "string",
+                    "pattern": "^[0-9]{2}$",
+                    "description": "驗證碼: the phone shows the same",
+                },
+                challenges={"type": "array", "items": ref("Challenge"), "maxItems": 5},
+                credential=ref("Credential"),
+                signature=ref("Signature"),
+                error=ref("Problem"),
+                metadata={"type": "object", "additionalProperties": {"type": "string"}},
+                browser_token={
+                    **_S,
+                    "pattern": "^btk_",
+                    "description": "In the answer to a creation only",
+                },
+            ),
+            "examples": [EXAMPLE_TRANSACTION],
+        },
+        "Document": _object(
+            ("id", "number", "sha256"),
+            id=_S,
+            number=_S,
+            version=_S,
+            title=_S,
+            media_type=_S,
+            sha256=_SHA256,
+            status={"enum": _STATUSES, "description": "Once the transaction has ended"},
+        ),
+        "Challenge": _object(
+            ("channel", "status", "expires_at"),
+            id=_S,
+            channel={"enum": ["push", "qr", "app_link", "redirect"]},
+            status={
+                "enum": ["starting", "sent", "approved", "refused", "lapsed", "failed", "closed"]
+            },
+            expires_at=_TIME,
+            qr_payload={**_S, "description": "The whole ticket, for the app's 【掃碼驗證】"},
+            url={**_S, "description": "The app link"},
+            form={"type": "object"},
+            error=ref("Problem"),
+        ),
+        "Signature": _object(
+            ("format", "certificate", "signed_at", "report"),
+            format=_S,
+            level=_S,
+            certificate={**_S, "contentEncoding": "base64", "description": "DER"},
+            signed_at=_TIME,
+            report={"type": "array", "items": ref("Check")},
+        ),
+        "Check": _object(
+            ("name", "passed", "detail"),
+            name=_S,
+            passed={"type": ["boolean", "null"], "description": "null: not checked"},
+            detail=_S,
+        ),
+        "Credential": _object(
+            (
+                "id",
+                "user_id",
+                "type",
+                "status",
+                "issuer_name",
+                "serial_number",
+                "not_before",
+                "not_after",
+                "subject_name",
+                "id_number_masked",
+                "fingerprint_sha256",
+            ),
+            id={**_S, "pattern": "^crd_"},
+            user_id=_S,
+            user_name=_S,
+            type={"enum": ["mobile_citizen_certificate", "passkey"]},
+            status={"enum": ["enabled", "disabled", "expired", "revoked"]},
+            issuer_name=_S,
+            serial_number=_S,
+            not_before=_TIME,
+            not_after=_TIME,
+            subject_name=_S,
+            id_number_masked={**_S, "examples": ["******6789"]},
+            fingerprint_sha256=_SHA256,
+        ),
+        "BrowserToken": _object(("browser_token",), browser_token={**_S, "pattern": "^btk_"}),
+        "Event": _object(
+            ("id", "type", "timestamp", "data"),
+            id={**_S, "description": "The webhook-id"},
+            type={**_S, "examples": ["signature.completed", "transaction.expired"]},
+            timestamp=_TIME,
+            data={"type": "object"},
+        ),
+        "Health": _object(("status",), status=_S),
+        "Version": _object(("version", "api"), version=_S, api={"const": "v1"}),
+        "Problem": {
+            **_object(
+                ("type", "title", "status", "detail", "code", "user_message"),
+                type=_S,
+                title=_S,
+                status={"type": "integer"},
+                detail={**_S, "description": "English: what was expected, what came, what to do"},
+                code={"enum": sorted(CATALOGUE)},
+                upstream_code={**_S, "description": "The platform's own"},
+                who_can_act={"enum": _WHO},
+                what_helps={"enum": _HELPS},
+                user_message={
+                    "type": "object",
+                    "required": ["zh-TW", "en"],
+                    "properties": {"zh-TW": _S, "en": _S},
+                },
+                member={**_S, "description": "Which member or header of the request"},
+                transaction_id={**_S, "description": "The open one (`transaction_open`)"},
+                retry_after={"type": "number", "description": "Seconds"},
+                brake={
+                    "enum": ["push", "person", "tenant", "gateway"],
+                    "description": "Which one held (`push_paused`, `rate_limited`)",
+                },
+            ),
+            "description": "RFC 9457",
+        },
+    }
+
+
+EXAMPLE_TRANSACTION: Final[dict[str, Any]] = {
+    "id": "txn_01kw3v9f6w8m2c4r7d9e",
+    "version": 2,
+    "kind": "signature",
+    "status": "pending",
+    "created_at": "2026-04-29T06:58:11.000Z",
+    "expires_at": "2026-04-29T06:59:11.400Z",
+    "user_id": "clerk01",
+    "documents": [{"id": "doc_01kw3v9f6w", "number": "1153000165", "sha256": "0" * 64}],
+    "match_code": "42",
+    "challenges": [
+        {
+            "id": "chl_01kw3v9f6x",
+            "channel": "push",
+            "status": "sent",
+            "expires_at": "2026-04-29T06:59:11.400Z",
+        }
+    ],
+}
+
+
+def problem_example(code: str) -> dict[str, Any]:
+    """A problem document as it is answered; the detail is the title."""
+    made = problem(code, f"{CATALOGUE[code].title}.").to_json()
+    return {**made, "status": problem_status(code)}
+
+
+def problem_status(code: str) -> int:
+    """The HTTP status where this problem keeps a request from being carried out."""
+    status = CATALOGUE[code].status
+    return status if status >= 400 else 409
+
+
+def schemas() -> dict[str, Any]:
+    """Every component."""
+    return {**_requests(), **_answers()}
