@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock
+.PHONY: help demo test resilience lint lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -10,6 +10,9 @@ demo: ## install, start everything, say what to open (AUTO=1 plays the tour and 
 
 test: .venv/.installed-dev ## all tests
 	.venv/bin/python -m pytest
+
+resilience: .venv/.installed-dev ## kill the gateway at every step and at KILLS=50 random instants
+	RESILIENCE_KILLS=$(or $(KILLS),50) .venv/bin/python -m pytest tests/resilience
 
 lint: .venv/.installed-dev ## ruff, mypy --strict, import-linter
 	.venv/bin/ruff format --check .

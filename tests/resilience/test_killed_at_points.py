@@ -110,7 +110,9 @@ async def test_killed_again_at_each_step_of_the_restart_it_has_one_outcome(
 ) -> None:
     """The same for two deaths: the second at every step of what the restart takes up."""
     _, points = await play_signature(stage, first)
-    await play_all(play_signature, stage, [(first, second) for second in points])
+    # Its own clearing up touches no signature; once in the first test is enough.
+    rest = [point for point in points if not point.startswith("write Housekeeping")]
+    await play_all(play_signature, stage, [(first, second) for second in rest])
 
 
 async def test_killed_at_each_step_of_the_outcome_a_registration_binds_once(stage: Stage) -> None:
