@@ -158,6 +158,13 @@ async def _scan(request: web.Request) -> web.Response:
     payload: str | bytes
     if request.content_type in MEDIA_TYPES:
         payload = await read_picture(request)
+    elif request.content_type.startswith("image/"):
+        raise SimulatorError(
+            "body_invalid",
+            f"expected a picture as {' or '.join(sorted(MEDIA_TYPES))}, or JSON; "
+            f"{request.content_type} came",
+            status=415,
+        )
     else:
         payload = (await read_fields(request, "payload")).text("payload")
     view = await request.app[CORE].scan(request.match_info["device_id"], payload)
