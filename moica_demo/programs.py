@@ -245,10 +245,15 @@ crl_hosts = ["127.0.0.1:{settings.simulator_port}"]
     _gateway(settings, ["init"])
     # Each command costs a start of the program; what was set up before is left as it is.
     done = folder / "set-up"
-    state = hashlib.sha256("\n".join((*provider, api_key, hook)).encode()).hexdigest()
+    origin = settings.document_system_url
+    state = hashlib.sha256("\n".join((*provider, api_key, hook, origin)).encode()).hexdigest()
     if done.exists() and done.read_text() == state:
         return
-    _gateway(settings, ["tenant", "add", TENANT, "--name", "示範公文系統"])
+    # The origin is where a phone's app may lead back to.
+    _gateway(
+        settings,
+        ["tenant", "add", TENANT, "--name", "示範公文系統", "--return-origin", origin],
+    )
     set_key = ["tenant", "service-provider", TENANT, "--sp-service-id", sp_service_id]
     _gateway(settings, [*set_key, "--aes-key-file", "-", "--key-id", key_id], aes_key)
     _gateway(

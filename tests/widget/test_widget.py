@@ -145,10 +145,10 @@ async def test_moving_the_element_tells_nothing_twice(window: Any) -> None:
     await window.says("match-code", "43")
     window.site.say(status="completed")
     await window.ended()
+    streams = [url for url in window.site.urls if url.endswith("/events")]
     for _ in range(2):
         await window.page.evaluate(MOVE)
         assert await window.text("title") == "簽章完成"
-    streams = [url for url in window.site.urls if url.endswith("/events")]
     await window.page.evaluate("fetch('/page.js')")  # whatever was asked before has arrived now
     assert len(streams) == sum(url.endswith("/events") for url in window.site.urls)
     assert await window.page.evaluate("window.heard") == [

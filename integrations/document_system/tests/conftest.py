@@ -139,6 +139,10 @@ class Gateway:
                 "report": [],
             }
 
+    def refuse(self, status: int, code: str, zh: str, **extra: Any) -> None:
+        """Every creation from now on, until ``refuse_creation`` is None."""
+        self.refuse_creation = lambda: problem(status, code, zh, **extra)
+
     def event(self, transaction: dict[str, Any] | None = None, **changed: Any) -> dict[str, Any]:
         """The webhook body that this transaction's state makes."""
         txn = transaction or self.last()
@@ -194,6 +198,9 @@ class Gateway:
             return self.refuse_creation()
         for one in self.transactions.values():
             if one["user_id"] == body["user_id"] and one["status"] == "pending":
+                if body.get("supersede"):
+                    self.end("cancelled", one)
+                    continue
                 return problem(
                     409,
                     "transaction_open",
@@ -213,7 +220,9 @@ class Gateway:
             "user_id": body["user_id"],
             "documents": [{"id": "doc-1", **document}] if document else [],
             "match_code": "42",
-            "challenges": [{"channel": "push", "status": "sent", "expires_at": expires}],
+            "challenges": [
+                {"channel": body.get("channel", "push"), "status": "sent", "expires_at": expires}
+            ],
             "metadata": body["metadata"],
         }
         self.keys[key] = (body, id_)

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from aiohttp import web
 
 from document_system import cli
 from document_system.app import create_app
+from document_system.database import Database
 from document_system.errors import SetupError
 from document_system.passwords import Passwords
 from document_system.seed import USERS
 from document_system.settings import Settings, read_secret
+from document_system.store import confirmations
 from document_system.web.keys import ASKING, DESK, SETTINGS
 
 SECRETS = {
@@ -124,3 +127,37 @@ def test_a_secret_comes_from_its_file_first(tmp_path: Path) -> None:
     file.write_text("\n")
     with pytest.raises(SetupError, match="none is set"):
         read_secret(environ, "X", file, "--x")
+
+
+async def test_a_database_of_the_first_version_goes_on(tmp_path: Path) -> None:
+    """What waited for a phone then is taken up with the body that it had; a second start too."""
+    schema = resources.files("document_system").joinpath("schema.sql").read_text("utf-8")
+    first = "\n".join(
+        line for line in schema.splitlines() if not line.startswith(("  channel ", "  supersede "))
+    )
+    path = tmp_path / "document-system.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.executescript(f"{first}\nPRAGMA user_version = 1;")
+        db.execute("INSERT INTO users VALUES ('u', 'n', 't', 'o', 'h')")
+        db.execute(
+            "INSERT INTO confirmations (id, kind, user_id, idempotency_key, time_limit, status, "
+            "created_at) VALUES ('c', 'signature', 'u', 'k', 60, 'starting', '2026-04-30')"
+        )
+    db.close()
+    for _ in range(2):
+        database = Database(path)
+        await database.open()
+        found = await database.run(confirmations.find_confirmation, "c")
+        await database.close()
+        assert found is not None
+        assert (found.channel, found.supersede, found.open) == ("push", False, True)
+
+
+async def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    """Refused with the two versions named."""
+    path = tmp_path / "document-system.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(SetupError, match="schema 99"):
+        await Database(path).open()

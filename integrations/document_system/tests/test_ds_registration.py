@@ -6,7 +6,6 @@ import sqlite3
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from document_system.web.keys import FOLLOW_UP
 
@@ -92,7 +91,7 @@ async def test_each_ending_is_said_in_its_own_words(world: Any, status: str, wor
 async def test_an_invalid_id_number_is_said_as_the_gateway_says_it(world: Any) -> None:
     """4xx means that nothing exists; the gateway's word for the user is shown."""
     zh = "身分證字號（或統一證號）格式不正確，請重新輸入。"
-    world.gateway.refuse_creation = lambda: _problem(422, "id_number_invalid", zh)
+    world.gateway.refuse(422, "id_number_invalid", zh)
     browser = await world.browser("clerk01")
     page = await browser.apply("clerk01")
     assert page.data("status") == "failed"
@@ -135,19 +134,98 @@ async def test_a_registration_whose_answer_never_came_is_given_up(world: Any) ->
     assert "無法確認是否已通知手機" in page.words
 
 
-async def test_an_open_transaction_is_offered_to_be_cancelled(world: Any) -> None:
-    """409 transaction_open names the way out, and the way out works."""
+async def test_an_open_transaction_can_be_continued_or_superseded(world: Any) -> None:
+    """409 transaction_open leads to the open one; with the box ticked 「申請」 takes its place."""
     browser = await world.browser("clerk01")
-    await browser.apply("clerk01")
+    window = await browser.apply("clerk01")
     first = world.gateway.last()
     page = await browser.apply("clerk01")
     assert page.data("error") == "transaction_open"
-    assert "取消前一筆作業" in page.words
-    page = await browser.post(f"{page.path}/cancel-other")
-    assert "已取消前一筆作業" in page.words
-    assert first["status"] == "cancelled"
-    page = await browser.apply("clerk01")
+    assert f'href="{window.path}">前往該筆作業<' in page.text
+    assert "勾選「取消先前的作業並重新開始」" in page.words
+    fields = {"nonce": page.value("nonce"), "user_id": "clerk01", "type": "mobile"}
+    page = await browser.post("/certificates/apply", **fields, id_number="A123456789")
+    assert page.data("error") == "transaction_open", "without the tick nothing is cancelled"
+    assert first["status"] == "pending"
+    fields["nonce"] = page.value("nonce")
+    page = await browser.post(
+        "/certificates/apply", **fields, id_number="A123456789", supersede="yes"
+    )
     assert page.data("status") == "pending"
+    assert first["status"] == "cancelled"
+    page = await browser.get(window.path)
+    assert page.data("status") == "cancelled"
+
+
+FAILURES = [
+    ("name_mismatch", "姓名與憑證上的姓名不符，請洽系統管理者。", "本系統登記的姓名是「王小明」"),
+    ("device_not_bound", "您尚未綁定行動自然人憑證的手機。", "註冊個人裝置"),
+    ("wrong_device", "這支手機不屬於這次簽章的當事人。", "本人已綁定的手機"),
+    ("certificate_untrusted", "收到的簽章未通過驗證。", "請將錯誤代碼 certificate_untrusted 告知"),
+    ("upstream_unreachable", "平臺暫時無法服務，請稍後再試。", "請確認後重新按「申請」。"),
+]
+
+
+@pytest.mark.parametrize(("code", "zh", "advice"), FAILURES, ids=[f[0] for f in FAILURES])
+async def test_each_failure_says_what_to_do(world: Any, code: str, zh: str, advice: str) -> None:
+    """The gateway's words and ours stand in the dialog, and the form is there."""
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    world.gateway.end("failed", code=code, zh=zh)
+    page = await browser.get(page.path)
+    assert page.data("error") == code
+    assert "註冊失敗。" in page.words
+    assert zh in page.words
+    assert advice in page.words
+    assert 'name="id_number"' in page.text
+
+
+async def test_somebody_elses_id_number_is_refused_with_what_to_do(world: Any) -> None:
+    """409 user_bound_to_other_id: nothing exists, and only an administrator can help."""
+    zh = "此帳號或身分證字號已與其他資料登記，請洽系統管理者。"
+    world.gateway.refuse(409, "user_bound_to_other_id", zh)
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    assert page.data("error") == "user_bound_to_other_id"
+    assert zh in page.words
+    assert "須由系統管理者查明後才能申請" in page.words
+    assert "請確認後重新按「申請」。" not in page.words
+    assert not world.gateway.transactions
+
+
+async def test_while_push_is_paused_the_code_is_offered(world: Any) -> None:
+    """In the gateway's words with the time; the same form by QR code rings no phone."""
+    zh = "暫停對您的手機推播。請改用「QR Code 模式登入」，或稍後再試。"
+    world.gateway.refuse(429, "push_paused", zh, retry_after=599.2)
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    assert page.data("error") == "push_paused"
+    assert f"{zh}（115/04/30 09:10:00 之後可再試）" in page.words
+    assert '<button name="channel" value="qr">QR Code 模式登入</button>' in page.text
+    world.gateway.refuse_creation = None
+    page = await browser.post(
+        "/certificates/apply",
+        nonce=page.value("nonce"),
+        user_id="clerk01",
+        type="mobile",
+        id_number="A123456789",
+        channel="qr",
+    )
+    assert page.data("status") == "pending"
+    assert world.gateway.created("registration")[-1][1]["channel"] == "qr"
+    page = await browser.get("/certificates/new")
+    assert 'value="qr"' not in page.text
+
+
+async def test_the_app_comes_back_to_the_dialog(world: Any) -> None:
+    """The widget gets the page's own path; what the app leaves on the address is not shown."""
+    browser = await world.browser("clerk01")
+    page = await browser.apply("clerk01")
+    assert f' return-url="{page.path}"></moica-transaction>' in page.text
+    back = await browser.get(f"{page.path}?rtn_val=d2FrZS0x")
+    assert back.data("transaction") == page.data("transaction")
+    assert "d2FrZS0x" not in back.text
+    assert len(world.gateway.created("registration")) == 1
 
 
 async def test_one_certificate_is_enabled_at_a_time(world: Any) -> None:
@@ -193,7 +271,7 @@ async def test_another_users_registration_is_unknown(world: Any) -> None:
     page = await owner.apply("clerk01")
     other = await world.browser("clerk02")
     assert (await other.get(page.path)).status == 404
-    for action in ("save", "cancel", "cancel-other"):
+    for action in ("save", "cancel"):
         await other.get("/certificates/new")
         assert (await other.post(f"{page.path}/{action}")).status == 404
     assert world.gateway.last()["status"] == "pending"
@@ -221,20 +299,3 @@ async def test_saving_while_the_gateway_is_down_stores_nothing(world: Any) -> No
     page = await browser.get(page.path)
     page = await browser.post(f"{page.path}/save")
     assert "憑證已儲存並啟用。" in page.words
-
-
-def _problem(status: int, code: str, zh: str) -> web.Response:
-    return web.json_response(
-        {
-            "type": "about:blank",
-            "title": code,
-            "status": status,
-            "detail": code,
-            "code": code,
-            "who_can_act": "holder",
-            "what_helps": "fix",
-            "user_message": {"zh-TW": zh, "en": code},
-        },
-        status=status,
-        content_type="application/problem+json",
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import sqlite3
 from typing import Any
 
@@ -258,24 +259,50 @@ async def test_without_the_seal_nothing_is_sent(world: Any) -> None:
     assert not world.gateway.created("signature")
 
 
-async def test_an_open_transaction_elsewhere_is_said_and_can_be_cancelled(world: Any) -> None:
-    """409 transaction_open links to the open one, offers to cancel it, and then it goes on."""
+async def test_an_open_transaction_elsewhere_can_be_continued(world: Any) -> None:
+    """409 transaction_open leads to this user's own open window."""
     browser = await ready(world)
-    await browser.apply("clerk01")
-    open_one = world.gateway.last()
+    dialog = await browser.apply("clerk01")
     page = await browser.send_for_signing(NUMBER)
     assert page.data("error") == "transaction_open"
     assert "您還有一筆作業等待手機確認" in page.words
-    assert "前往該筆作業" in page.words
-    page = await browser.post(f"{page.path}/cancel-other")
-    assert "已取消前一筆作業，請重新按「送出」。" in page.words
+    assert f'href="{dialog.path}">前往該筆作業<' in page.text
+    assert "取消先前的簽章並重新開始" in page.words
+
+
+async def test_an_open_transaction_elsewhere_is_superseded_after_a_question(world: Any) -> None:
+    """Looking at the question cancels nothing; answering it starts anew, pressed twice or not."""
+    browser = await ready(world)
+    dialog = await browser.apply("clerk01")
+    open_one = world.gateway.last()
+    window = await browser.send_for_signing(NUMBER)
+    page = await browser.get(f"{window.path}/restart")
+    assert "「登記憑證」的申請正在等待手機確認。" in page.words
+    assert open_one["status"] == "pending"
+    form = {"csrf_token": page.value("csrf_token")}
+    for _ in range(2):
+        async with browser.client.post(f"{window.path}/restart", data=form) as answer:
+            assert 'data-status="pending"' in await answer.text()
     assert open_one["status"] == "cancelled"
-    page = await browser.send_for_signing(NUMBER)
-    assert page.data("status") == "pending"
+    assert [body.get("supersede") for _, body in world.gateway.created("signature")] == [None, True]
+    assert (await browser.get(dialog.path)).data("status") == "cancelled"
+    assert rows(world, "SELECT count(*) FROM versions") == [(1,)]
 
 
-async def test_an_open_transaction_of_somebody_else_is_not_cancelled(world: Any) -> None:
-    """Whatever id stands in the 409: only the user's own transaction is cancelled."""
+async def test_nothing_is_superseded_where_nothing_stood_in_the_way(world: Any) -> None:
+    """The question's address alone cancels and starts nothing."""
+    browser = await ready(world)
+    window = await browser.send_for_signing(NUMBER)
+    world.gateway.end("expired")
+    await browser.get(window.path)
+    assert (await browser.get(f"{window.path}/restart")).path == window.path
+    await browser.get("/dashboard/main")
+    assert (await browser.post(f"{window.path}/restart")).path == window.path
+    assert len(world.gateway.created("signature")) == 1
+
+
+async def test_an_open_transaction_of_somebody_else_is_not_shown(world: Any) -> None:
+    """Whatever id stands in the 409: no link leads to another user's request."""
     other = await world.browser("clerk02")
     await other.apply("clerk02")
     foreign = world.gateway.last()
@@ -287,9 +314,134 @@ async def test_an_open_transaction_of_somebody_else_is_not_cancelled(world: Any)
 
     world.gateway.refuse_creation = refuse
     page = await browser.send_for_signing(NUMBER)
-    page = await browser.post(f"{page.path}/cancel-other")
-    assert "無法取消這筆作業。" in page.words
+    for shown in (page, await browser.get(f"{page.path}/restart")):
+        assert "前往該筆作業" not in shown.words
+        assert other.page.path not in shown.text
     assert foreign["status"] == "pending"
+
+
+async def test_while_push_is_paused_the_code_is_offered(world: Any) -> None:
+    """The gateway's words, the time, and 「QR Code 模式登入」, which starts the same by QR once."""
+    browser = await ready(world)
+    zh = "暫停對您的手機推播。請改用「QR Code 模式登入」，或稍後再試。"
+    world.gateway.refuse(429, "push_paused", zh, retry_after=600)
+    page = await browser.send_for_signing(NUMBER)
+    assert (page.data("status"), page.data("error")) == ("failed", "push_paused")
+    assert f"{zh}（115/04/30 09:10:00 之後可再試）" in page.words
+    assert "不會再發送推播" in page.words
+    world.gateway.refuse_creation = None
+    form = {"csrf_token": page.value("csrf_token")}
+    for _ in range(2):
+        async with browser.client.post(f"{page.path}/qr", data=form) as answer:
+            text = await answer.text()
+            assert 'data-status="pending"' in text
+            assert "<moica-transaction" in text
+    first, second = world.gateway.created("signature")
+    assert (first[1].get("channel", "push"), second[1]["channel"]) == ("push", "qr")
+    assert first[0] != second[0]
+    assert first[1]["document"] == second[1]["document"]
+
+
+async def test_too_many_requests_are_said_with_the_time(world: Any) -> None:
+    """rate_limited: when to try again, and no button that would not help."""
+    browser = await ready(world)
+    zh = "短時間內的要求次數過多，請稍候再試。"
+    world.gateway.refuse(429, "rate_limited", zh, retry_after=42)
+    page = await browser.send_for_signing(NUMBER)
+    assert f"{zh}（115/04/30 09:00:42 之後可再試）" in page.words
+    assert "QR Code 模式登入" not in page.words
+    assert "公文內容均已保留，公文未送出。" in page.words
+    world.gateway.refuse_creation = None
+    await browser.get(f"/documents/{NUMBER}")
+    page = await browser.post(f"/documents/{NUMBER}/sign")
+    assert page.data("status") == "pending"
+
+
+@pytest.mark.parametrize("wait", [0, -5, 1e12, "60", None])
+async def test_a_nonsensical_waiting_time_is_left_out(world: Any, wait: Any) -> None:
+    """Only the gateway's words stand there."""
+    browser = await ready(world)
+    world.gateway.refuse(429, "rate_limited", "請稍候。", retry_after=wait)
+    page = await browser.send_for_signing(NUMBER)
+    assert "請稍候。" in page.words
+    assert "之後可再試" not in page.words
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("device_not_bound", "註冊個人裝置"),
+        ("wrong_device", "本人已綁定的手機"),
+        ("push_unavailable", "按「QR Code 模式登入」即可改用 QR Code 簽章。"),
+        ("signature_invalid", "請將錯誤代碼 signature_invalid 告知系統管理者。"),
+    ],
+)
+async def test_each_failure_says_what_to_do(world: Any, code: str, advice: str) -> None:
+    """Besides the gateway's words; the document stays where it was."""
+    browser = await ready(world)
+    page = await browser.send_for_signing(NUMBER)
+    world.gateway.end("failed", code=code, zh="閘道的說明。")
+    page = await browser.get(page.path)
+    assert "閘道的說明。" in page.words
+    assert advice in page.words
+    assert "公文未送出" in page.words
+
+
+async def test_two_tabs_and_the_back_button_lead_to_one_request(world: Any) -> None:
+    """「儲存並送出」 pressed again on a page from before shows the same window; one phone rings."""
+    browser = await ready(world)
+    await browser.get(f"/documents/{NUMBER}")
+    await browser.post(f"/documents/{NUMBER}/seal", action="place")
+    route = await browser.get(f"/documents/{NUMBER}/route")
+    form = {"csrf_token": route.value("csrf_token")}
+    windows = set()
+    for _ in range(3):
+        async with browser.client.post(f"/documents/{NUMBER}/sign", data=form) as answer:
+            windows.add(answer.url.path)
+    again = await browser.get(f"/documents/{NUMBER}")
+    assert "送出" not in re.findall(r"<button[^>]*>([^<]*)", again.text)
+    assert windows.pop() in again.text
+    assert not windows
+    assert len(world.gateway.created("signature")) == 1
+
+
+async def test_after_the_end_a_page_from_before_starts_nothing_signed(world: Any) -> None:
+    """The back button after 「公文送出」: 「儲存並送出」 says so, and asks nobody."""
+    browser = await ready(world)
+    page = await browser.send_for_signing(NUMBER)
+    form = {"csrf_token": page.value("csrf_token")}
+    world.gateway.end("completed")
+    await browser.get(page.path)
+    async with browser.client.post(f"/documents/{NUMBER}/sign", data=form) as answer:
+        assert "公文已完成加簽" in await answer.text()
+    assert len(world.gateway.created("signature")) == 1
+
+
+async def test_the_app_comes_back_to_the_window(world: Any) -> None:
+    """The widget gets the page's own path; what the app leaves on the address is not shown."""
+    browser = await ready(world)
+    page = await browser.send_for_signing(NUMBER)
+    assert f' return-url="{page.path}"></moica-transaction>' in page.text
+    assert "btk_" not in page.path
+    back = await browser.get(f"{page.path}?rtn_val=d2FrZS0x&status=completed")
+    assert (back.data("status"), back.data("transaction")) == ("pending", page.data("transaction"))
+    assert "d2FrZS0x" not in back.text
+    assert len(world.gateway.created("signature")) == 1
+    world.gateway.end("completed")
+    back = await browser.get(f"{page.path}?rtn_val=d2FrZS0x")
+    assert back.path == f"/documents/{NUMBER}/send"
+
+
+async def test_other_users_cannot_start_anything_from_a_window(world: Any) -> None:
+    """Its 「QR Code 模式登入」 and restart answer 404 to anybody else."""
+    owner = await ready(world)
+    page = await owner.send_for_signing(NUMBER)
+    other = await world.browser("clerk02")
+    assert (await other.get(f"{page.path}/restart")).status == 404
+    for action in ("qr", "restart"):
+        await other.get("/dashboard/main")
+        assert (await other.post(f"{page.path}/{action}")).status == 404
+    assert len(world.gateway.created("signature")) == 1
 
 
 async def test_a_lost_answer_is_found_again_by_the_window(world: Any) -> None:

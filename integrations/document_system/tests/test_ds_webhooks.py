@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from standardwebhooks import Webhook
 
 from document_system.web.keys import FOLLOW_UP
 
 NUMBER = "1153000165"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"document system webhook secret!!").decode()
 
 
 async def signing(world: Any) -> Any:
@@ -191,3 +196,186 @@ async def test_a_huge_body_is_refused(world: Any) -> None:
         "data": {"x": "x" * 99999},
     }
     assert await world.webhook(event) == 413
+
+
+# -- the table: what is not the gateway's is 400, what is but does not fit is received; either way
+#    everything stands as it stood, and no id is remembered of what was not the gateway's
+
+
+OTHER = "whsec_" + base64.b64encode(b"the secret of somebody else!!!!!").decode()
+
+
+def signed(body: bytes, *, secret: str = WEBHOOK_SECRET, age: float = 0) -> dict[str, str]:
+    """The headers that the gateway would send, so many seconds ago."""
+    at = datetime.now(UTC) - timedelta(seconds=age)
+    return {
+        "Content-Type": "application/json",
+        "webhook-id": "evt_forged",
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(
+            "evt_forged", at, body.decode("utf-8", "replace")
+        ),
+    }
+
+
+def without(name: str) -> Callable[[bytes], tuple[bytes, dict[str, str]]]:
+    """Everything but one header."""
+    return lambda body: (body, {n: v for n, v in signed(body).items() if n != name})
+
+
+def changed(name: str, value: str) -> Callable[[bytes], tuple[bytes, dict[str, str]]]:
+    """Rightly signed, then one header changed."""
+    return lambda body: (body, {**signed(body), name: value})
+
+
+FORGED: list[tuple[str, int, Callable[[bytes], tuple[bytes, dict[str, str]]]]] = [
+    ("another secret", 400, lambda b: (b, signed(b, secret=OTHER))),
+    ("a body changed after signing", 400, lambda b: (b + b" ", signed(b))),
+    ("another user than was signed", 400, lambda b: (b.replace(b"k01", b"k02"), signed(b))),
+    ("no signature", 400, without("webhook-signature")),
+    ("no id", 400, without("webhook-id")),
+    ("no time", 400, without("webhook-timestamp")),
+    ("an empty signature", 400, changed("webhook-signature", "")),
+    ("a signature of another version", 400, changed("webhook-signature", "v2,AAAA")),
+    ("a signature that is no base64", 400, changed("webhook-signature", "v1,!!!!")),
+    ("another id than was signed", 400, changed("webhook-id", "evt_other")),
+    ("a time that is no number", 400, changed("webhook-timestamp", "now")),
+    ("another time than was signed", 400, changed("webhook-timestamp", "1")),
+    ("six minutes old", 400, lambda b: (b, signed(b, age=360))),
+    ("six minutes ahead", 400, lambda b: (b, signed(b, age=-360))),
+    ("no JSON", 400, lambda _b: (b"completed", signed(b"completed"))),
+    ("not UTF-8", 400, lambda _b: (b"\xff\xfe", signed(b"\xff\xfe"))),
+    ("empty", 400, lambda _b: (b"", signed(b""))),
+    ("JSON of another shape", 400, lambda _b: (b"[]", signed(b"[]"))),
+    ("deep", 400, lambda _b: (b"[" * 20_000, signed(b"[" * 20_000))),
+    ("huge and unsigned", 413, lambda b: (b + b" " * 70_000, {})),
+    ("without any header", 400, lambda b: (b, {})),
+]
+
+
+@pytest.mark.parametrize(("status", "forge"), [f[1:] for f in FORGED], ids=[f[0] for f in FORGED])
+async def test_what_is_not_the_gateways_changes_nothing(
+    world: Any, status: int, forge: Callable[[bytes], tuple[bytes, dict[str, str]]]
+) -> None:
+    """Refused, nothing remembered: the true event with the same id still counts afterwards."""
+    await signing(world)
+    world.gateway.end("completed")
+    event = world.gateway.event()
+    before = stands(world)
+    body, headers = forge(json.dumps(event).encode())
+    async with (await world.browser()).client.post(
+        "/webhooks/moica", data=body, headers=headers
+    ) as answer:
+        assert answer.status == status
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert stands(world) == before
+    assert await world.webhook(event, id_="evt_forged") == 204
+    assert stands(world)[-1][0] == "completed"
+
+
+BROKEN: list[tuple[str, dict[str, Any]]] = [
+    ("a version below zero", {"version": -1}),
+    ("a version that is no number", {"version": "two"}),
+    ("a status that nobody knows", {"status": "signed"}),
+    ("a status that is no text", {"status": 1}),
+    ("no transaction", {"transaction_id": None}),
+    ("documents that are no list", {"documents": {"number": NUMBER}}),
+    ("a document that is none", {"documents": ["1153000165"]}),
+    ("no user", {"user_id": None}),
+]
+
+
+@pytest.mark.parametrize("changes", [b[1] for b in BROKEN], ids=[b[0] for b in BROKEN])
+async def test_what_is_signed_but_broken_changes_nothing(
+    world: Any, changes: dict[str, Any]
+) -> None:
+    """A defect of the sender's ends in no 500 and in no outcome."""
+    await signing(world)
+    world.gateway.end("completed")
+    before = stands(world)
+    status = await world.webhook(world.gateway.event(**changes))
+    assert status in (204, 400)
+    assert stands(world) == before
+
+
+async def test_a_transaction_of_another_request_of_the_same_user_changes_nothing(
+    world: Any,
+) -> None:
+    """Its end is recorded where it belongs, and not for the document that waits."""
+    browser = await signing(world)
+    first = world.gateway.last()
+    await browser.post(f"{browser.page.path}/cancel")
+    await browser.get(f"/documents/{NUMBER}")
+    await browser.post(f"/documents/{NUMBER}/sign")
+    first["status"], first["version"] = "completed", 9
+    assert await world.webhook(world.gateway.event(first)) == 204
+    assert [row[0] for row in stands(world)] == ["completed", "cancelled", "pending"]
+    assert stands(world)[-1][3] is None
+
+
+async def test_a_transaction_of_another_tenant_is_none_of_ours(world: Any) -> None:
+    """Rightly signed with our secret, but of a transaction that we did not ask for."""
+    await signing(world)
+    before = stands(world)
+    event = world.gateway.event(
+        transaction_id="txn_of_another_tenant",
+        status="completed",
+        version=2,
+        metadata={"confirmation": "cnf_of_another_tenant"},
+    )
+    assert await world.webhook(event) == 204
+    assert stands(world) == before
+
+
+async def test_a_doubled_event_with_another_id_changes_nothing_twice(world: Any) -> None:
+    """The same version again, whatever its id: one signature, one outcome."""
+    await signing(world)
+    world.gateway.end("completed")
+    event = world.gateway.event()
+    for number in range(3):
+        assert await world.webhook(event, id_=f"evt_{number}") == 204
+    assert stands(world)[-1] == ("completed", 2, None, 1)
+    await world.app[FOLLOW_UP].once()
+    await world.app[FOLLOW_UP].once()
+    with sqlite3.connect(world.data / "document-system.sqlite3") as db:
+        assert db.execute("SELECT count(*) FROM signatures").fetchone() == (1,)
+    db.close()
+
+
+@pytest.mark.parametrize("first", ["expired", "rejected", "cancelled", "failed"])
+async def test_nothing_is_completed_after_another_end(world: Any, first: str) -> None:
+    """A newer version that says completed does not send the document after all."""
+    await signing(world)
+    world.gateway.end(first)
+    assert await world.webhook(world.gateway.event()) == 204
+    before = stands(world)
+    assert before[-1][0] == first
+    world.gateway.end("completed")
+    assert await world.webhook(world.gateway.event()) == 204
+    assert stands(world) == before
+
+
+async def test_an_end_that_the_gateway_does_not_confirm_brings_no_signature(world: Any) -> None:
+    """An event says completed, the gateway itself says pending: nothing can be passed on."""
+    browser = await signing(world)
+    event = world.gateway.event(status="completed", version=2)
+    event["type"] = "signature.completed"
+    assert await world.webhook(event) == 204
+    await world.app[FOLLOW_UP].once()
+    with sqlite3.connect(world.data / "document-system.sqlite3") as db:
+        assert db.execute("SELECT count(*) FROM signatures").fetchone() == (0,)
+    db.close()
+    page = await browser.get(f"/documents/{NUMBER}/send")
+    assert "正在取回簽章檔" in page.words
+    page = await browser.post(f"/documents/{NUMBER}/send", position="0")
+    assert "正在取回簽章檔，請稍候再送出。" in page.words
+
+
+@pytest.mark.parametrize("first", ["completed", "rejected"])
+async def test_two_events_at_once_are_one_outcome(world: Any, first: str) -> None:
+    """Whichever is first; the database decides, not the order of arrival at the socket."""
+    await signing(world)
+    world.gateway.end(first)
+    events = [world.gateway.event() for _ in range(4)]
+    assert await asyncio.gather(*(world.webhook(e, id_="evt_same") for e in events)) == [204] * 4
+    assert stands(world)[-1][:2] == (first, 2)

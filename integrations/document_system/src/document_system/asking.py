@@ -9,6 +9,7 @@ a request that the gateway has made.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import secrets
@@ -109,7 +110,7 @@ class Asking:
                     current.id,
                     status="failed",
                     code=e.code,
-                    message=message_of(e.problem),
+                    message=message_of(e.problem, self._desk.clock()),
                     open_transaction=str(opened) if e.code == "transaction_open" else None,
                     now=self._desk.clock(),
                 )
@@ -254,22 +255,18 @@ class Asking:
             await self._record(view)
             return await self.reload(current)
 
-    async def cancel_other(self, confirmation: Confirmation) -> bool:
-        """Cancels the open transaction that stood in the way of this one.
+    async def other(self, confirmation: Confirmation) -> Confirmation | None:
+        """This user's own request that stood in the way; None where it is not one of ours."""
+        if confirmation.open_transaction is None:
+            return None
+        found = await self._desk.database.run(
+            confirmations.find_by_transaction, confirmation.open_transaction
+        )
+        return found if found is not None and found.user_id == confirmation.user_id else None
 
-        Returns:
-            Whether it is out of the way.
-
-        Raises:
-            GatewayError: When the gateway cannot be told.
-        """
-        other = confirmation.open_transaction
-        if other is None:
-            return False
-        view = await self._desk.client.transaction(other)
-        if view.user_id != confirmation.user_id:
-            _log.error("gateway.open_transaction_foreign confirmation=%s", confirmation.id)
-            return False
-        view = await self._desk.client.cancel(other)
-        await self._record(view)
-        return view.terminal
+    async def look_at_other(self, confirmation: Confirmation) -> None:
+        """Records what became of what stood in the way; its webhook or the follow-up would, too."""
+        other = await self.other(confirmation)
+        if other is not None and other.open:
+            with contextlib.suppress(GatewayError, Refused):
+                await self.look(other)

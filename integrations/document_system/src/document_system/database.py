@@ -22,7 +22,16 @@ __all__ = ["Database"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+_UPGRADES = {
+    1: (
+        "ALTER TABLE confirmations ADD COLUMN channel TEXT NOT NULL DEFAULT 'push' "
+        "CHECK (channel IN ('push', 'qr'));\n"
+        "ALTER TABLE confirmations ADD COLUMN supersede INTEGER NOT NULL DEFAULT 0 "
+        "CHECK (supersede IN (0, 1));"
+    ),
+}
+"""By the version that is found: what makes it the next one."""
 
 
 class Database:
@@ -108,6 +117,13 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found == _SCHEMA_VERSION:
         return
+    while found in _UPGRADES:
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{_UPGRADES[found]}\nPRAGMA user_version = {found + 1};\nCOMMIT;"
+        )
+        found += 1
+        if found == _SCHEMA_VERSION:
+            return
     if found:
         raise SetupError(
             f"--data: {path} has schema {found}, this program knows {_SCHEMA_VERSION}; "

@@ -15,6 +15,7 @@ __all__ = [
     "ENDED",
     "OPEN",
     "Certificate",
+    "Channel",
     "Confirmation",
     "CredentialFacts",
     "Document",
@@ -28,6 +29,7 @@ __all__ = [
     "time_or_none",
 ]
 
+Channel = Literal["push", "qr"]
 Kind = Literal["registration", "signature"]
 Status = Literal["starting", "pending", "completed", "rejected", "expired", "failed", "cancelled"]
 
@@ -186,6 +188,8 @@ class Confirmation:
     user_id: str
     idempotency_key: str
     time_limit: int
+    channel: Channel
+    supersede: bool = field(converter=bool)
     status: Status
     created_at: datetime
     ended_at: datetime | None

@@ -8,13 +8,15 @@ our own call).
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
 from document_system.models import Confirmation, Status
+from document_system.roc import roc_time
 from document_system.store import confirmations, documents
 from moica_gateway.errors import Problem, VerificationError
 from moica_gateway.outcomes import Expectation, Outcome
@@ -27,6 +29,9 @@ _STATUSES: Final[Mapping[str, Status]] = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
+
+_LONGEST_WAIT: Final = 86_400
+"""Seconds. What is said to take longer is no waiting time."""
 
 __all__ = ["Applied", "NotYet", "apply_outcome", "message_of"]
 
@@ -52,12 +57,21 @@ class NotYet(Exception):
     """
 
 
-def message_of(problem: Problem) -> str:
-    """The word for the user. What only an administrator can correct is said as such."""
+def message_of(problem: Problem, now: datetime | None = None) -> str:
+    """The word for the user. What only an administrator can correct is said as such.
+
+    Args:
+        problem: The gateway's.
+        now: Where given, and the problem says how long to wait, the time is said as well.
+    """
     if problem.code in ("unauthenticated", "forbidden"):
         # The catalogue's word speaks of the caller's sign-in; here the caller is this server.
         return "公文系統與簽章閘道之間的設定有誤，請通知系統管理者。"
-    return problem.user_message.get("zh-TW") or "作業失敗，請稍後再試。"
+    text = problem.user_message.get("zh-TW") or "作業失敗，請稍後再試。"
+    wait = problem.extra.get("retry_after")
+    if now is None or not isinstance(wait, int | float) or not 0 < wait <= _LONGEST_WAIT:
+        return text
+    return f"{text}（{roc_time(now + timedelta(seconds=math.ceil(wait)))} 之後可再試）"
 
 
 def apply_outcome(

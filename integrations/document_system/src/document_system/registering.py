@@ -13,7 +13,7 @@ from typing import Final
 
 from document_system.asking import Asking, Desk
 from document_system.errors import Refused
-from document_system.models import Confirmation, User
+from document_system.models import Channel, Confirmation, User
 from document_system.store import certificates, confirmations
 from moica_gateway.wire import TransactionView
 
@@ -29,8 +29,23 @@ class Registering:
         self._desk = desk
         self._asking = asking
 
-    async def begin(self, user: User, nonce: str, id_number: str) -> Confirmation:
+    async def begin(
+        self,
+        user: User,
+        nonce: str,
+        id_number: str,
+        *,
+        channel: Channel = "push",
+        supersede: bool = False,
+    ) -> Confirmation:
         """「申請」: asks the phone, once a form (its nonce makes the key).
+
+        Args:
+            user: Who presses it.
+            nonce: Of the form.
+            id_number: As it was typed.
+            channel: ``qr`` rings no phone: the dialog shows a code at once.
+            supersede: Cancels this person's open request elsewhere, where there is one.
 
         Raises:
             Refused: The form is not one of ours.
@@ -45,8 +60,10 @@ class Registering:
             self._desk.new_id("cnf"),
             f"register-{user.user_id}-{nonce}",
             user.user_id,
-            self._desk.time_limit,
-            self._desk.clock(),
+            time_limit=self._desk.time_limit,
+            channel=channel,
+            supersede=supersede,
+            now=self._desk.clock(),
         )
 
         async def create(current: Confirmation) -> TransactionView:
@@ -54,6 +71,8 @@ class Registering:
                 user_id=current.user_id,
                 user_name=user.name,
                 id_number=id_number.strip(),
+                channel=current.channel,
+                supersede=current.supersede,
                 time_limit=current.time_limit,
                 enable=False,
                 metadata={"confirmation": current.id},

@@ -79,6 +79,8 @@ CREATE TABLE confirmations (
   user_id         TEXT NOT NULL REFERENCES users,
   idempotency_key TEXT NOT NULL UNIQUE,
   time_limit      INTEGER NOT NULL,
+  channel         TEXT NOT NULL DEFAULT 'push' CHECK (channel IN ('push', 'qr')),
+  supersede       INTEGER NOT NULL DEFAULT 0 CHECK (supersede IN (0, 1)),
   status          TEXT NOT NULL CHECK (status IN
                     ('starting', 'pending', 'completed', 'rejected', 'expired', 'failed',
                      'cancelled')),

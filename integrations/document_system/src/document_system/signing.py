@@ -8,7 +8,7 @@ from datetime import datetime
 from document_system import paper
 from document_system.asking import Asking, Desk
 from document_system.errors import Refused
-from document_system.models import Confirmation, Document, Step, User
+from document_system.models import Channel, Confirmation, Document, Step, User
 from document_system.store import certificates, confirmations, documents
 from moica_gateway.wire import DocumentRequest, TransactionView
 
@@ -59,18 +59,49 @@ class Signing:
             raise Refused("登記的行動自然人憑證已逾有效期間，請更新憑證後重新登記。")
         return document
 
-    async def begin(self, user: User, number: str) -> Confirmation:
+    async def begin(
+        self, user: User, number: str, *, channel: Channel = "push", supersede: bool = False
+    ) -> Confirmation:
         """「儲存並送出」: freezes the draft and asks the phone, once.
+
+        Args:
+            user: Who presses it.
+            number: 公文文號.
+            channel: ``qr`` rings no phone: the window shows a code at once.
+            supersede: Cancels this person's open request elsewhere, where there is one.
 
         Raises:
             Refused: Nothing was frozen or asked.
             GatewayError: It is unknown whether the gateway has it; `resume` finds out.
         """
         id_ = self._desk.new_id("cnf")
-        confirmation = await self._desk.database.run(self._freeze, user, number, id_)
+        confirmation = await self._desk.database.run(
+            self._freeze, user, number, id_, channel, supersede
+        )
         return await self.resume(confirmation)
 
-    def _freeze(self, db: sqlite3.Connection, user: User, number: str, id_: str) -> Confirmation:
+    async def begin_anew(self, user: User, stopped: Confirmation) -> Confirmation:
+        """「取消先前的簽章並重新開始」: the same once more; what stood in the way is cancelled.
+
+        Raises:
+            Refused: Nothing was frozen or asked.
+            GatewayError: It is unknown whether the gateway has it; `resume` finds out.
+        """
+        begun = await self.begin(
+            user, stopped.number or "", channel=stopped.channel, supersede=True
+        )
+        await self._asking.look_at_other(stopped)
+        return begun
+
+    def _freeze(
+        self,
+        db: sqlite3.Connection,
+        user: User,
+        number: str,
+        id_: str,
+        channel: Channel,
+        supersede: bool,
+    ) -> Confirmation:
         now = self._desk.clock()
         latest = confirmations.latest_signature(db, number)
         if latest is not None and latest.open and latest.user_id == user.user_id:
@@ -79,7 +110,14 @@ class Signing:
         content = paper.content_of(document, user, documents.list_signatures(db, number))
         frozen = documents.freeze(db, number, content, paper.MEDIA_TYPE, user.user_id, now)
         return confirmations.begin_signature(
-            db, id_, frozen, user.user_id, self._desk.time_limit, now
+            db,
+            id_,
+            frozen,
+            user.user_id,
+            time_limit=self._desk.time_limit,
+            channel=channel,
+            supersede=supersede,
+            now=now,
         )
 
     async def resume(self, confirmation: Confirmation) -> Confirmation:
@@ -98,6 +136,8 @@ class Signing:
                 sha256=confirmation.sha256,
             ),
             format="cades",
+            channel=confirmation.channel,
+            supersede=confirmation.supersede,
             time_limit=confirmation.time_limit,
             metadata={"confirmation": confirmation.id},
             idempotency_key=confirmation.idempotency_key,

@@ -175,7 +175,6 @@ class MoicaTransaction extends HTMLElement {
   #ticker = 0;
   #view = null;
   #skew = null;
-  #told = false;
   #shown = "";
   #moment = "";
   #asking = false;
@@ -290,7 +289,7 @@ class MoicaTransaction extends HTMLElement {
 
   #forget() {
     this.#view = this.#skew = this.#key = null;
-    this.#told = this.#limit = false;
+    this.#limit = false;
     this.#shown = this.#refusal = "";
     this.#notBefore = 0;
   }
@@ -371,8 +370,7 @@ class MoicaTransaction extends HTMLElement {
     this.#view = view;
     this.#show();
     this.#tell("changed");
-    if (!this.#ended || this.#told) return;
-    this.#told = true;
+    if (!this.#ended) return;
     this.#tell(view.status);
     this.#tell("ended");
     clearInterval(this.#ticker);

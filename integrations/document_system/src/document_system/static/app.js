@@ -36,7 +36,9 @@ for (const form of document.querySelectorAll("form[data-once]")) {
     form.dataset.sent = "yes";
   });
 }
-addEventListener("pageshow", () => {
+addEventListener("pageshow", (event) => {
+  // Brought back as it was left, a page that shows how a request stands may be wrong by now.
+  if (event.persisted && document.getElementById("transaction-state")) location.reload();
   for (const form of document.querySelectorAll("form[data-once]")) delete form.dataset.sent;
 });
 

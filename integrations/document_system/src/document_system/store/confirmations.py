@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta
 
-from document_system.models import Confirmation, CredentialFacts, FrozenVersion, Status
+from document_system.models import Channel, Confirmation, CredentialFacts, FrozenVersion, Status
 
 __all__ = [
     "add_registration",
@@ -58,14 +58,22 @@ def find_by_transaction(db: sqlite3.Connection, transaction_id: str) -> Confirma
 
 
 def add_registration(
-    db: sqlite3.Connection, id_: str, key: str, user_id: str, time_limit: int, now: datetime
+    db: sqlite3.Connection,
+    id_: str,
+    key: str,
+    user_id: str,
+    *,
+    time_limit: int,
+    channel: Channel,
+    supersede: bool,
+    now: datetime,
 ) -> Confirmation:
     """「申請」: the one with this key, made where it is new. The ID number is not kept."""
     db.execute(
-        "INSERT INTO confirmations (id, kind, user_id, idempotency_key, time_limit, status, "
-        "created_at) VALUES (?, 'registration', ?, ?, ?, 'starting', ?) "
+        "INSERT INTO confirmations (id, kind, user_id, idempotency_key, time_limit, channel, "
+        "supersede, status, created_at) VALUES (?, 'registration', ?, ?, ?, ?, ?, 'starting', ?) "
         "ON CONFLICT (idempotency_key) DO NOTHING",
-        (id_, user_id, key, time_limit, now.isoformat()),
+        (id_, user_id, key, time_limit, channel, supersede, now.isoformat()),
     )
     return _certain(find_by_key(db, key))
 
@@ -75,7 +83,10 @@ def begin_signature(
     id_: str,
     frozen: FrozenVersion,
     user_id: str,
+    *,
     time_limit: int,
+    channel: Channel,
+    supersede: bool,
     now: datetime,
 ) -> Confirmation:
     """「儲存並送出」: the open one over this version, or the next attempt.
@@ -98,14 +109,16 @@ def begin_signature(
     )
     key = f"sign-{frozen.number}-v{frozen.version}-{attempt}-{frozen.sha256[:16]}"
     db.execute(
-        "INSERT INTO confirmations (id, kind, user_id, idempotency_key, time_limit, status, "
-        "created_at, number, version, sha256) "
-        "VALUES (?, 'signature', ?, ?, ?, 'starting', ?, ?, ?, ?)",
+        "INSERT INTO confirmations (id, kind, user_id, idempotency_key, time_limit, channel, "
+        "supersede, status, created_at, number, version, sha256) "
+        "VALUES (?, 'signature', ?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?)",
         (
             id_,
             user_id,
             key,
             time_limit,
+            channel,
+            supersede,
             now.isoformat(),
             frozen.number,
             frozen.version,

@@ -12,6 +12,7 @@ from document_system.errors import Refused
 from document_system.models import Confirmation
 from document_system.outcomes import message_of
 from document_system.store import certificates
+from document_system.web.advice import advice_for_registering, code_helps
 from document_system.web.keys import ASKING, DESK, REGISTERING
 from document_system.web.paging import page_of
 from document_system.web.render import field, page, redirect, user_of
@@ -54,6 +55,9 @@ async def _show(
         chosen=chosen,
         nonce=nonce or secrets.token_urlsafe(18),
         confirmation=confirmation,
+        other=await request.app[ASKING].other(confirmation) if confirmation else None,
+        advice=advice_for_registering(confirmation, user) if confirmation else "",
+        offer_code=confirmation is not None and code_helps(confirmation),
         warning=warning,
     )
 
@@ -87,7 +91,11 @@ async def apply(request: web.Request) -> web.Response:
         return await redirect(request, "/certificates/new", "請選擇「使用者姓名」。")
     try:
         confirmation = await request.app[REGISTERING].begin(
-            user, nonce, await field(request, "id_number")
+            user,
+            nonce,
+            await field(request, "id_number"),
+            channel="qr" if await field(request, "channel") == "qr" else "push",
+            supersede=await field(request, "supersede") == "yes",
         )
     except Refused as e:
         return await redirect(request, "/certificates/new", str(e))
@@ -154,23 +162,6 @@ async def cancel(request: web.Request) -> web.Response:
     except GatewayError as e:
         return await redirect(request, here, f"目前無法取消：{message_of(e.problem)}")
     return await redirect(request, here)
-
-
-@routes.post("/certificates/registrations/{id:[A-Za-z0-9_-]{1,40}}/cancel-other")
-async def cancel_other(request: web.Request) -> web.Response:
-    """Cancels the open transaction that stood in the way."""
-    confirmation = await _own(request)
-    try:
-        done = await request.app[ASKING].cancel_other(confirmation)
-    except GatewayError as e:
-        return await redirect(
-            request, "/certificates/new", f"目前無法取消：{message_of(e.problem)}"
-        )
-    if not done:
-        return await redirect(request, "/certificates/new", "無法取消這筆作業。")
-    return await redirect(
-        request, "/certificates/new", "已取消前一筆作業，請重新按「申請」。", "success"
-    )
 
 
 @routes.post("/certificates/registrations/{id:[A-Za-z0-9_-]{1,40}}/save")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from document_system.errors import Refused
 from document_system.models import Confirmation, Document
 from document_system.outcomes import message_of
 from document_system.store import confirmations
+from document_system.web.advice import advice_for_signing, code_helps
 from document_system.web.documents import DOCUMENT, own_document
 from document_system.web.keys import ASKING, DESK, SIGNING
 from document_system.web.render import page, redirect, user_of
@@ -25,9 +27,16 @@ _WINDOW: Final = DOCUMENT + "/signing/{id:[A-Za-z0-9_-]{1,40}}"
 @routes.post(DOCUMENT + "/sign")
 async def sign(request: web.Request) -> web.Response:
     """「儲存並送出」: freezes, asks the phone once, and shows the window."""
-    document, user = await own_document(request), user_of(request)
+    document = await own_document(request)
+    begun = request.app[SIGNING].begin(user_of(request), document.number)
+    return await _to_window(request, document, begun)
+
+
+async def _to_window(
+    request: web.Request, document: Document, begun: Awaitable[Confirmation]
+) -> web.Response:
     try:
-        confirmation = await request.app[SIGNING].begin(user, document.number)
+        confirmation = await begun
     except Refused as e:
         return await redirect(request, f"/documents/{document.number}", str(e))
     except GatewayError as e:
@@ -69,19 +78,14 @@ async def window(request: web.Request) -> web.Response:
         warning = str(e)
     if confirmation.status == "completed":
         return await redirect(request, f"/documents/{document.number}/send")
-    other = None
-    if confirmation.open_transaction is not None:
-        other = await request.app[DESK].database.run(
-            confirmations.find_by_transaction, confirmation.open_transaction
-        )
-        if other is not None and other.user_id != confirmation.user_id:
-            other = None
     return await page(
         request,
         "signing.html",
         document=document,
         confirmation=confirmation,
-        other=other,
+        other=await request.app[ASKING].other(confirmation),
+        advice=advice_for_signing(confirmation),
+        offer_code=code_helps(confirmation),
         warning=warning,
     )
 
@@ -99,17 +103,31 @@ async def cancel(request: web.Request) -> web.Response:
     return await redirect(request, _path(confirmation))
 
 
-@routes.post(_WINDOW + "/cancel-other")
-async def cancel_other(request: web.Request) -> web.Response:
-    """Cancels the open transaction that stood in the way, then back to the document."""
+@routes.post(_WINDOW + "/qr")
+async def by_code(request: web.Request) -> web.Response:
+    """「QR Code 模式登入」 where push is paused or reaches nobody: the same by QR code."""
+    document, _ = await _own(request)
+    begun = request.app[SIGNING].begin(user_of(request), document.number, channel="qr")
+    return await _to_window(request, document, begun)
+
+
+@routes.get(_WINDOW + "/restart")
+async def restart_page(request: web.Request) -> web.Response:
+    """Asks before another request of this user is cancelled."""
     document, confirmation = await _own(request)
-    here = f"/documents/{document.number}"
-    try:
-        done = await request.app[ASKING].cancel_other(confirmation)
-    except GatewayError as e:
-        return await redirect(
-            request, _path(confirmation), f"目前無法取消：{message_of(e.problem)}"
-        )
-    if not done:
-        return await redirect(request, _path(confirmation), "無法取消這筆作業。")
-    return await redirect(request, here, "已取消前一筆作業，請重新按「送出」。", "success")
+    if confirmation.open_transaction is None:
+        return await redirect(request, _path(confirmation))
+    other = await request.app[ASKING].other(confirmation)
+    return await page(
+        request, "restart.html", document=document, confirmation=confirmation, other=other
+    )
+
+
+@routes.post(_WINDOW + "/restart")
+async def restart(request: web.Request) -> web.Response:
+    """「取消先前的簽章並重新開始」."""
+    document, confirmation = await _own(request)
+    if confirmation.open_transaction is None:
+        return await redirect(request, _path(confirmation))
+    begun = request.app[SIGNING].begin_anew(user_of(request), confirmation)
+    return await _to_window(request, document, begun)
