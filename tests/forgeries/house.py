@@ -32,7 +32,7 @@ from .row import Place
 __all__ = ["House", "Visit", "open_house"]
 
 USER = "clerk"
-DIGEST = "ab" * 32
+CONTENT = "檢送本校資訊安全教育訓練實施計畫".encode()
 _ALARM = re.compile(r'^moica_alarms_total\{alarm="([^"]+)"\} ([0-9.]+)$', re.MULTILINE)
 _PATIENCE = 30.0
 _TURNS = 30
@@ -58,16 +58,20 @@ class Visit:
             user_id=USER, id_number=self.desk.id_number, user_name=user_name
         )
 
-    async def sign(self, channel: str = "push") -> TransactionView:
+    async def sign(self, place: Place) -> TransactionView:
         """Begin."""
-        document = DocumentRequest(number="1153000165", version="1", sha256=DIGEST)
-        return await self.client.sign(user_id=USER, document=document, channel=channel)
+        return await self.client.sign(
+            user_id=USER,
+            document=DocumentRequest(number="1153000165", version="1", content=CONTENT),
+            format=place.format,
+            channel=place.channel,
+        )
 
     async def begin(self, place: Place, user_name: str | None = None) -> TransactionView:
         """What the place says."""
         if place.registration:
             return await self.register(user_name)
-        return await self.sign(place.channel)
+        return await self.sign(place)
 
     async def end(self, begun: TransactionView) -> TransactionView:
         """Wait for it."""

@@ -21,6 +21,7 @@ class Place(Enum):
     QR_TICKET = "q-ticket"
     REGISTRATION_RESULT = "r-result"
     SIGNATURE_RESULT = "s-result"
+    BARE_RESULT = "b-result"
 
     @property
     def stage(self) -> str:
@@ -31,6 +32,11 @@ class Place(Enum):
     def registration(self) -> bool:
         """Else a signature of somebody who registered before."""
         return self.value.startswith("r")
+
+    @property
+    def format(self) -> str:
+        """A bare signature has no certificate inside: only the judge compares it."""
+        return "pkcs1" if self is Place.BARE_RESULT else "cades"
 
     @property
     def channel(self) -> str:

@@ -17,7 +17,7 @@ from .row import Place, Row
 
 __all__ = ["ROWS"]
 
-RR, SR = Place.REGISTRATION_RESULT, Place.SIGNATURE_RESULT
+RR, SR, BR = Place.REGISTRATION_RESULT, Place.SIGNATURE_RESULT, Place.BARE_RESULT
 BOTH = (RR, SR)
 
 
@@ -92,7 +92,7 @@ def spare_bits(text: str) -> str:
 
 # fmt: off
 SIGNATURES: list[Row] = [
-    Row(name="signature over other bytes", rule="3", code="upstream_tampered", places=BOTH,
+    Row(name="signature over other bytes", rule="3", code="upstream_tampered", places=(RR, SR, BR),
         forge=lambda t: t.result(signed_response=t.signature(b"a payment order"))),
     Row(name="signature over our bytes with SHA-512", rule="3", code="upstream_tampered",
         places=(RR,),
@@ -193,12 +193,12 @@ CERTIFICATES: list[Row] = [
         code="name_mismatch", places=(RR,), who="holder", user_name="王小明",
         forge=lambda t: holder(t, key="other", common_name="王大明")),
     Row(name="another person with the same last four and name", rule="7",
-        code="certificate_changed", places=(SR,), who="holder",
+        code="certificate_changed", places=(SR, BR), who="holder",
         forge=lambda t: holder(t, key="other", card_number="1061720472004810")),
     Row(name="renewed certificate over the registered key", rule="7", code="certificate_changed",
-        places=(SR,), who="holder", forge=lambda t: holder(t, serial=SERIAL)),
+        places=(SR, BR), who="holder", forge=lambda t: holder(t, serial=SERIAL)),
     Row(name="renewed certificate over a new key", rule="7", code="certificate_changed",
-        places=(SR,), who="holder", forge=lambda t: holder(t, serial=SERIAL, key="other")),
+        places=(SR, BR), who="holder", forge=lambda t: holder(t, serial=SERIAL, key="other")),
 ]
 
 REVOCATION: list[Row] = [
