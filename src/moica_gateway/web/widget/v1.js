@@ -387,7 +387,7 @@ class MoicaTransaction extends HTMLElement {
   // what was just created is taken as now.
   #learnClock(answer) {
     const date = Date.parse(answer.headers.get("Date") || "");
-    if (this.#skew === null && date) this.#skew = date + 500 - Date.now();
+    if (this.#skew === null && date) this.#skew = date + 1000 - Date.now();
   }
 
   #checkClock(view) {
