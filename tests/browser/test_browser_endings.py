@@ -237,3 +237,9 @@ async def test_after_two_refusals_the_phone_is_left_alone(clerk: Any) -> None:
     await one.shoot("push-paused")
     assert one.stage.rings(one.person) == 3
     await one.not_sent()
+    await one.button("QR Code 模式登入").click()
+    await phone.scan(await one.read_code())
+    await phone.confirm()
+    await one.page.bring_to_front()
+    await one.pass_on()
+    assert one.stage.rings(one.person) == 3

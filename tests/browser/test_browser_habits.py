@@ -90,12 +90,12 @@ async def test_a_second_document_waits_for_the_first(clerk: Any) -> None:
     await expect(one.part("title")).to_have_text(SIGNING)
     assert one.page.url == window
     await one.page.go_back()
-    await one.button("取消前一筆作業").click()
-    await expect(one.page.get_by_text("請重新按「送出」")).to_be_visible()
-    assert (await one.stage.transaction_of(one.number)).status == "cancelled"
-    await one.button("送出").click()
-    await one.button("儲存並送出").click()
+    await one.page.get_by_role("link", name="取消先前的簽章並重新開始").click()
+    await one.shoot("restart")
+    assert (await one.stage.transaction_of(one.number)).status == "pending"
+    await one.button("取消先前的簽章並重新開始").click()
     await expect(one.part("title")).to_have_text(SIGNING)
+    assert (await one.stage.transaction_of(one.number)).status == "cancelled"
     await expect(phone.notification).to_contain_text(further)
     await phone.open_notification()
     await expect(phone.hint).to_contain_text(further)

@@ -71,7 +71,10 @@ async def test_a_phones_browser_opens_the_app_and_comes_back(clerk: Any) -> None
     """The app link opens the request in the app, and 「返回原網頁」 leads to 「公文送出」."""
     one = await clerk(width=412, height=840, context={"is_mobile": True, "has_touch": True})
     await one.send_for_signing()
-    link = await one.page.evaluate(ASK_FOR_LINK)
+    await one.button("使用本機 App 簽章").tap()
+    await expect(one.part("app-link")).to_have_text("開啟「行動自然人憑證」App")
+    await one.shoot("signing-app-link", whole=True)
+    link = await one.part("app-link").get_attribute("href")
     assert link.startswith("mobilemoica://moica.moi.gov.tw/w2a/verifySign?")
     # The system would hand the link to the app; the simulated app is a page in a further tab.
     app = PhonePage(page=await one.context.new_page())
@@ -92,20 +95,3 @@ async def test_a_phones_browser_opens_the_app_and_comes_back(clerk: Any) -> None
         "app_link": "approved",
     }
 
-
-ASK_FOR_LINK = """async () => {
-  const widget = document.querySelector("moica-transaction");
-  const answer = await fetch(
-    `/moica/v1/transactions/${widget.getAttribute("transaction")}/challenges`,
-    {
-      method: "POST",
-      headers: {
-        Authorization: `Bearer ${widget.getAttribute("token")}`,
-        "Content-Type": "application/json",
-      },
-      body: JSON.stringify({ channel: "app_link", return_url: location.href }),
-    },
-  );
-  const { challenges } = await answer.json();
-  return challenges.find((one) => one.channel === "app_link").url;
-}"""
