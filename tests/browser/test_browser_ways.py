@@ -94,4 +94,3 @@ async def test_a_phones_browser_opens_the_app_and_comes_back(clerk: Any) -> None
         "push": "closed",
         "app_link": "approved",
     }
-
