@@ -275,6 +275,18 @@ async def test_the_deciding_poll_comes_at_the_later_of_expires_at_and_the_interv
     assert times[-2:] == [59.0, 63.0]
 
 
+async def test_the_deciding_poll_comes_however_long_the_platform_wants_to_be_left_alone(
+    house: House,
+) -> None:
+    """A `Retry-After` past `expires_at` ends there: the confirmation is found."""
+    transaction = await begun_sign(house)
+    house.answer(
+        Fault(problem=problem("upstream_unavailable", "x"), spoke=True, retry_after=3600), APPROVED
+    )
+    assert await polled_at(house, "ticket-2", 70) == [4.0, 60.0]
+    assert await ended_as(house, transaction) == ("completed", None)
+
+
 async def test_what_the_deciding_poll_finds_counts(house: House) -> None:
     """Confirmed in the last second, found after `expires_at`: completed."""
     transaction = await begun_sign(house)

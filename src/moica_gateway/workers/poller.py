@@ -238,7 +238,9 @@ class Poller:
                 self._observe(type(answer).__name__.lower(), lag)
                 await self._take(ticket, answer, final=final)
                 if isinstance(answer, Fault) and answer.retry_after is not None:
-                    retry_after = max(retry_after, answer.retry_after)
+                    # Not past the deciding poll: what it finds counts, and nobody else asks.
+                    left = self._seconds_until(ticket.expires_at)
+                    retry_after = max(retry_after, min(answer.retry_after, left))
             except GatewayError as e:
                 # Storage that fails loses nothing: the ticket is asked again.
                 self._log.error("poller.failed", code=e.code)
