@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import Secret, TenantId, TransactionId
 from moica_gateway.settings import Settings, TrustSettings, UpstreamSettings
 from moica_gateway.stores import migrate
+from moica_gateway.webhooks import WebhookEvent, WebhookReceiver
 from moica_gateway.wire import TransactionView
 from moica_simulator import KeyPool, RecordedRequest, Simulator
 from moica_simulator.clock import Clock
@@ -215,17 +216,26 @@ class Stage:
         ]
 
 
-def receivers_clock(clock: Clock) -> type[datetime]:
-    """What the library that verifies webhooks asks for the time: it takes no clock."""
+class ClockedReceiver:
+    """The document system's receiver of webhooks on the stage's clock: the library beneath asks the
+    machine for the time, and takes no other."""
 
-    class Clocked(datetime):
-        """Now is the stage's now."""
+    def __init__(self, inner: WebhookReceiver, clock: Clock) -> None:
+        self._inner = inner
 
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return clock.now().astimezone(tz)
+        class Clocked(datetime):
+            """Now is the stage's now."""
 
-    return Clocked
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+                return clock.now().astimezone(tz)
+
+        self._clocked = Clocked
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent:
+        """As the real one; only this call sees the other clock."""
+        with mock.patch("standardwebhooks.webhooks.datetime", self._clocked):
+            return self._inner.receive(headers, body)
 
 
 def an_id_number(count: int) -> str:
@@ -269,9 +279,6 @@ async def open_stage(folder: Path, *, look_interval: float = 1.0) -> AsyncIterat
     desk_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listening.close)
-        stack.enter_context(
-            mock.patch("standardwebhooks.webhooks.datetime", receivers_clock(clock))
-        )
         simulator = await stack.enter_async_context(
             Simulator.start(fast=True, clock=clock, keys=KeyPool())
         )
@@ -301,6 +308,7 @@ async def open_stage(folder: Path, *, look_interval: float = 1.0) -> AsyncIterat
         desk_settings.check()
         desk_settings.data.mkdir()
         desk = create_app(desk_settings, clock=clock.now, passwords=passwords)
+        desk[keys.RECEIVER] = ClockedReceiver(desk[keys.RECEIVER], clock)  # type: ignore[misc]
         runner = web.AppRunner(desk, access_log=None, shutdown_timeout=0.5, handle_signals=False)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
