@@ -172,7 +172,7 @@ async def _check_api(stage: Stage, lives: Lives, system: DocumentSystem, ended: 
     else:
         with pytest.raises(GatewayError) as raised:
             await system.call(lambda client: client.artifact(view.id))
-        assert raised.value.code == "not_acceptable_yet"
+        assert raised.value.code == "not_found"
 
 
 def _openssl_accepts(lives: Lives, signature: bytes) -> None:
