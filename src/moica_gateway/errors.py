@@ -718,6 +718,15 @@ CATALOGUE: Final[Mapping[str, CatalogueEntry]] = {
         _VERIFY_ZH,
         _VERIFY_EN,
     ),
+    "id_number_mismatch": _row(
+        VerificationError,
+        200,
+        "holder",
+        "fail",
+        "Platform confirmed another ID number",
+        "在內政部網站輸入的身分證字號與申請人不同，已停止作業，請重新送出並輸入本人的身分證字號。",
+        "Another ID number was entered on the Ministry's site, so the request was stopped. Start again and enter your own.",
+    ),
     "certificate_malformed": _row(
         VerificationError,
         200,

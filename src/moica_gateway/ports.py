@@ -31,6 +31,7 @@ from moica_gateway.domain.models import (
     CertificateSignature,
     Channel,
     Credential,
+    DeviceStatus,
     Document,
     Expected,
     Fault,
@@ -368,29 +369,46 @@ class Upstream(Protocol):
     channels: frozenset[Channel]
     poll_interval: float
     """Seconds between two polls of one ticket, counted from the last answer."""
+    max_messages: int
+    """How many messages one ticket takes; more are several tickets."""
 
     def accepts(self, messages: Sequence[Tbs]) -> None:
-        """Whether messages of these sizes can be asked for; raises ``RequestError``
-        ``document_too_large`` otherwise, before anything is written."""
+        """Whether these messages can be asked for with one ticket; raises ``RequestError``
+        ``document_too_large``, ``format_unsupported`` or ``request_invalid`` otherwise, before
+        anything is written."""
 
     async def begin(self, request: Begin) -> Begun | Fault | StartUnknown:
         """Ask once; never repeats by itself. Raises nothing but ``CancelledError``."""
 
     async def poll(self, handle: Handle, service_provider: ServiceProvider) -> Answer:
-        """Ask for the result. Raises nothing but ``CancelledError``."""
+        """Ask for the result; `Pending`, without asking, where it is received and not polled.
+        Raises nothing but ``CancelledError``."""
+
+    def claimed_transaction_id(self, unverified: bytes) -> str:
+        """Which ``upstream_transaction_id`` the body of a callback says that it is about, to find
+        the challenge by; anyone may have written it. Raises ``RequestError``
+        ``request_malformed`` for a body that `receive` would not read."""
 
     def receive(
-        self,
-        handle: Handle,
-        service_provider: ServiceProvider,
-        unverified: Mapping[str, str],
+        self, handle: Handle, service_provider: ServiceProvider, unverified: bytes
     ) -> Answer:
-        """What a callback or a browser brought, as the same kind of answer."""
+        """The body that a callback or a browser brought, as the same kind of answer. It may be
+        brought again: the caller lets it count once. Raises nothing."""
 
     def presentation(
         self, handle: Handle, channel: Channel, return_url: str | None
     ) -> Presentation:
         """What the browser shows: QR payload, link or form."""
+
+    async def device_status(
+        self,
+        service_provider: ServiceProvider,
+        id_number: IdNumber,
+        upstream_transaction_id: str,
+    ) -> DeviceStatus | Fault:
+        """What the platform knows of a person's phones, under a fresh UUIDv4 of its own. A person
+        without a phone may be a `Fault` ``device_not_bound``. Raises nothing but
+        ``CancelledError``."""
 
 
 # -- trust and formats -------------------------------------------------------------------------

@@ -91,7 +91,9 @@ def test_a_secret_and_a_message_are_not_shown() -> None:
     secret = Secret(b"key material")
     assert "material" not in f"{secret} {secret!r} {[secret]}"
     assert secret.reveal() == b"key material"
-    assert repr(Tbs(message=b"0123")) == "Tbs(message=<4 bytes>)"
+    assert repr(Tbs(message=b"0123")) == (
+        "Tbs(message=<4 bytes>, form=signature, hash_algorithm=sha256)"
+    )
     assert Tbs(message=b"abc").sha256.hex().startswith("ba7816bf")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
@@ -20,6 +21,7 @@ from moica_gateway.protocols.twfido import TwFidoUpstream
 from moica_gateway.testing.egress import RecordingEgress
 
 BASE = "https://platform.test"
+WEB = "https://web.platform.test"
 TXN = "41570c02-5226-4d2e-8391-839ed31123cf"
 SERVICE = "20261123090000000001"
 TICKET_ID = "3f0e2a9c-7a51-4cf8-9a53-0d1b6f7f2f10"
@@ -90,9 +92,21 @@ class Platform:
             self.clock,
             self.random,
             4.0,
-            lambda event, fields: self.alarms.append((event, dict(fields))),
+            self.alarm,
         )
+        self.wide = self.made()
 
+    def alarm(self, event: str, fields: Mapping[str, str]) -> None:
+        self.alarms.append((event, dict(fields)))
+
+    def made(self, **changes: Any) -> TwFidoUpstream:
+        """An upstream of its own; without changes one that speaks all of the protocol."""
+        values: dict[str, Any] = {"random": self.random, "web_base_url": f"{WEB}/", "raw": True}
+        values |= changes
+        random = values.pop("random")
+        return TwFidoUpstream(BASE, self.egress, self.clock, random, 4.0, self.alarm, **values)
+
+    BASE, WEB = BASE, WEB
     TXN, SERVICE, TICKET_ID, HINT, HASHED = TXN, SERVICE, TICKET_ID, HINT, HASHED
     KEY, PREVIOUS_KEY, STRANGE_KEY = KEY, PREVIOUS_KEY, STRANGE_KEY
     CERT, SIGNATURE = CERT, SIGNATURE
@@ -174,6 +188,25 @@ class Platform:
             "extra": {"wake_up": "wake-1"},
         }
         return Handle(**(values | changes))
+
+    def form(self, *, covered: str | None = None, **fields: Any) -> bytes:
+        """WEB-01's callback of a signature; the checksum fits the fields unless it is given."""
+        members: dict[str, Any] = {
+            "transaction_id": TXN,
+            "error_code": "0",
+            "id_num": "A123456789",
+            "signed_response": SIGNATURE,
+            "cert": CERT,
+        }
+        members |= {n: v for n, v in fields.items() if n != "idp_checksum"}
+        members = {n: v for n, v in members.items() if v is not ...}
+        if covered is None:
+            names = ("error_code", "id_num", "signed_response")
+            covered = TXN + "".join(members.get(name, "") for name in names)
+        own = fields.get("idp_checksum", checksum(covered))
+        if own is not ...:
+            members["idp_checksum"] = own
+        return urlencode(members).encode()
 
     async def begun(self, channel: Channel = Channel.PUSH) -> Begun:
         """A real beginning, for what stands in the handle afterwards."""

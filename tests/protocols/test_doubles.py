@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from moica_gateway.domain.models import Begun, Channel, Fault, Lapsed, Pending, StartUnknown
-from moica_gateway.domain.values import Tbs
+from moica_gateway.domain.models import (
+    Begun,
+    Channel,
+    DeviceStatus,
+    Fault,
+    Lapsed,
+    Pending,
+    StartUnknown,
+)
+from moica_gateway.domain.values import IdNumber, Tbs
 from moica_gateway.errors import RequestError, problem
 from moica_gateway.ports import Egress, EgressError, EgressReply, Upstream
 from moica_gateway.testing.egress import RecordingEgress
@@ -63,14 +71,33 @@ def test_a_scripted_upstream_accepts_refuses_receives_and_presents(platform: Any
         with pytest.raises(RequestError):
             upstream.accepts(messages)
     handle = platform.handle(ticket_id="t")
-    assert isinstance(upstream.receive(handle, platform.provider, {"a": "b"}), Fault)
+    assert isinstance(upstream.receive(handle, platform.provider, b"a=b"), Fault)
     upstream.answer("t", Lapsed())
-    assert upstream.receive(handle, platform.provider, {}) == Lapsed()
-    assert upstream.received == [(handle, {"a": "b"}), (handle, {})]
+    assert upstream.receive(handle, platform.provider, b"") == Lapsed()
+    assert upstream.received == [(handle, b"a=b"), (handle, b"")]
+    assert upstream.claimed_transaction_id(b"transaction_id=t-1&x=y") == "t-1"
+    for body in (b"", b"x=y", b"transaction_id=a&transaction_id=b", b"\xff"):
+        with pytest.raises(RequestError):
+            upstream.claimed_transaction_id(body)
     assert upstream.presentation(handle, Channel.QR, None).qr_payload == handle.ticket
     assert upstream.presentation(handle, Channel.APP_LINK, None).url
     assert upstream.presentation(handle, Channel.REDIRECT, None).form
     assert upstream.presentation(handle, Channel.PUSH, None).qr_payload is None
+
+
+async def test_a_scripted_upstream_knows_devices(platform: Any) -> None:
+    """As scripted, the last one stays; unscripted everything is fine."""
+    upstream = ScriptedUpstream(max_messages=20)
+    person = IdNumber.parse("A123456789")
+    port: Upstream = upstream
+    assert port.max_messages == 20
+    usable = DeviceStatus(bound=True, certificate_usable=True)
+    assert await port.device_status(platform.provider, person, "t-1") == usable
+    fault = Fault(problem=problem("device_not_bound", "d"), spoke=True)
+    upstream.status_with(DeviceStatus(bound=True, certificate_usable=False), fault)
+    found = [await port.device_status(platform.provider, person, "t-2") for _ in range(3)]
+    assert found == [DeviceStatus(bound=True, certificate_usable=False), fault, fault]
+    assert upstream.looked_up == [(person, "t-1"), *[(person, "t-2")] * 3]
 
 
 async def test_recording_egress_replies_raises_and_records() -> None:

@@ -219,8 +219,9 @@ def test_repeated_iv_with_another_checksum_is_an_alarm() -> None:
     verify(guard, seal("p", b"r" * 12), "p")
     verify(guard, seal("q", b"r" * 12), "q")
     assert alarms == [IV_REPEATED]
-    with pytest.raises(GatewayError):
-        verify(guard, seal("p", b"r" * 12), "p", only_evidence=True)
+    for payload in ("p", "q", "q", "p"):
+        with pytest.raises(GatewayError):
+            verify(guard, seal(payload, b"r" * 12), payload, only_evidence=True)
 
 
 def test_the_same_answer_again_is_no_alarm() -> None:

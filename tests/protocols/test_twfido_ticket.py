@@ -116,6 +116,40 @@ def test_a_field_other_than_asked_is_a_mismatch(platform: Any, changes: Any) -> 
     assert "A12345678" not in str(caught.value)
 
 
+BATCH = {
+    "sign_type": "PKCS#1",
+    "sign_data_set": ["AQ==", "Ag=="],
+    "tbs_encoding": "base64",
+    "hash_algorithm": "SHA256",
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "came"),
+    [
+        (BATCH, BATCH | {"sign_data_set": ["Ag==", "AQ=="]}),
+        (BATCH, BATCH | {"sign_data_set": ["AQ=="]}),
+        (BATCH, BATCH | {"sign_data_set": "AQ=="}),
+        (BATCH, BATCH | {"sign_data": "Aw=="}),
+        ({}, INFO),
+        ({}, BATCH),
+        ({}, []),
+    ],
+)
+def test_documents_of_a_ticket_are_those_that_were_asked_for(
+    platform: Any, asked: Any, came: Any
+) -> None:
+    """In number and order, none beside them, and none where only presence was asked for."""
+    ticket = parse_ticket(platform.ticket(sign_info=came))
+    with pytest.raises(VerificationError) as caught:
+        check_ticket(ticket, expected(platform, sign_info=asked))
+    assert caught.value.code == "ticket_mismatch"
+    for same in (asked, None, {}):
+        check_ticket(
+            parse_ticket(platform.ticket(sign_info=same)), expected(platform, sign_info=asked)
+        )
+
+
 def test_mode_is_compared_where_one_was_asked(platform: Any) -> None:
     """A code ticket says I-SCAN, and nothing else, not even nothing at all in the field."""
     for mode in ("PUSH", "MWEB2APP", "", None):

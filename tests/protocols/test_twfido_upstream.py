@@ -302,7 +302,8 @@ async def test_a_code_with_a_wrong_checksum_is_not_believed_at_a_beginning(platf
     [
         ({"channel": Channel.REDIRECT}, "channel_unsupported"),
         ({"messages": ()}, "request_invalid"),
-        ({"messages": (Tbs(b"a"), Tbs(b"b"))}, "request_invalid"),
+        ({"messages": (Tbs(b"a"),) * 21}, "request_invalid"),
+        ({"presence": True}, "request_invalid"),
         ({"messages": (Tbs(b"x" * 769),)}, "document_too_large"),
         ({"hint": "\ud800"}, "request_invalid"),
         ({"device_name": "\udfff"}, "request_invalid"),
@@ -370,7 +371,9 @@ def test_one_message_of_at_most_768_bytes_is_accepted(platform: Any, size: int) 
         ([100_000], "document_too_large"),
         ([0], "request_invalid"),
         ([], "request_invalid"),
-        ([1, 1], "request_invalid"),
+        ([1] * 21, "request_invalid"),
+        ([1, 0], "request_invalid"),
+        ([1, 769], "document_too_large"),
     ],
 )
 def test_other_messages_are_refused_before_anything_is_written(
@@ -384,11 +387,9 @@ def test_other_messages_are_refused_before_anything_is_written(
     assert "came" in caught.value.problem.detail
 
 
-def test_nothing_is_received_here(platform: Any) -> None:
-    """A callback is answered by a fault, and is not read."""
-    answer = platform.upstream.receive(
-        platform.handle(), platform.provider, {"error_code": "0", "idp_checksum": "0" * 184}
-    )
+def test_a_ticket_s_answer_is_not_received(platform: Any) -> None:
+    """A callback to what is polled is answered by a fault, and is not read."""
+    answer = platform.wide.receive(platform.handle(), platform.provider, platform.form())
     assert isinstance(answer, Fault)
     assert answer.problem.code == "channel_unsupported"
     assert not answer.spoke

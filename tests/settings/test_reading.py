@@ -81,6 +81,8 @@ BAD_ENVIRONMENT: list[tuple[str, str, tuple[str, ...]]] = [
     ("UPSTREAM__BASE_URL", "ftp://x", ("upstream.base_url",)),
     ("UPSTREAM__BASE_URL", "http://x/path?q", ("upstream.base_url",)),
     ("UPSTREAM__BASE_URL", "http://[::1", ("upstream.base_url",)),
+    ("UPSTREAM__WEB_BASE_URL", "ftp://x", ("upstream.web_base_url",)),
+    ("UPSTREAM__WEB_BASE_URL", "http://x/path", ("upstream.web_base_url",)),
     ("UPSTREAM__PROXY", "socks5://x:1", ("upstream.proxy", "http://host:port")),
 ]
 
@@ -179,6 +181,8 @@ FORBIDDEN: list[tuple[Settings, str]] = [
     for upstream, name in (
         (UpstreamSettings(base_url="https://fidoapi.moi.gov.tw.evil.test"), "upstream.base_url"),
         (UpstreamSettings(base_url="http://127.0.0.1:8701"), "upstream.base_url"),
+        (UpstreamSettings(web_base_url="https://fido.moi.gov.tw"), "upstream.web_base_url"),
+        (UpstreamSettings(web_base_url="http://127.0.0.1:8701"), "upstream.web_base_url"),
         (UpstreamSettings(poll_interval=3.9), "upstream.poll_interval"),
     )
 ]
@@ -216,13 +220,24 @@ def test_the_platforms_addresses_are_fixed() -> None:
     """``protocol/moi-sp-api.md`` "Hosts"; CRLs from the government's hosts only."""
     hosts = {"ocsp-moica.moi.gov.tw", "grca.nat.gov.tw", "moica.nat.gov.tw"}
     expected = {
-        "production": "https://fidoapi.moi.gov.tw",
-        "uat": "https://fidoapi-test.moi.gov.tw",
+        "production": ("https://fidoapi.moi.gov.tw", "https://fido.moi.gov.tw"),
+        "uat": ("https://fidoapi-test.moi.gov.tw", "https://fido-test.moi.gov.tw"),
     }
-    for environment, url in expected.items():
+    for environment, urls in expected.items():
         settings = Settings(environment=environment, trust=PINNED)  # type: ignore[arg-type]
-        assert settings.base_url == url
+        assert (settings.base_url, settings.web_base_url) == urls
         assert set(settings.crl_hosts) == hosts
+
+
+def test_the_simulators_site_is_where_its_platform_is_unless_set() -> None:
+    """Both are settable there, and only there."""
+    upstream = UpstreamSettings(base_url="http://127.0.0.1:1")
+    settings = Settings(environment="simulator", upstream=upstream)
+    assert settings.web_base_url == "http://127.0.0.1:1"
+    upstream = UpstreamSettings(base_url="http://127.0.0.1:1", web_base_url="http://127.0.0.1:2")
+    settings = Settings(environment="simulator", trust=PINNED, upstream=upstream)
+    settings.check()
+    assert settings.web_base_url == "http://127.0.0.1:2"
 
 
 @pytest.mark.parametrize(

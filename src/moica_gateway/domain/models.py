@@ -45,6 +45,7 @@ __all__ = [
     "Credential",
     "CredentialStatus",
     "CredentialType",
+    "DeviceStatus",
     "Document",
     "Expected",
     "Fault",
@@ -413,7 +414,14 @@ class Transaction:
 
 @frozen(kw_only=True)
 class Begin:
-    """One request to ring a phone (or show a code)."""
+    """One request to ring a phone (or show a code, or send the browser away).
+
+    Attributes:
+        messages: What one confirmation covers, in order; at most `Upstream.max_messages`.
+        presence: Ask only whether the holder is there, with no ``messages``: the proof is
+            `HolderPresent`. Without it, no messages are a mistake and not a weaker question.
+        device_name: None means every bound device; only a push of at most one message knows it.
+    """
 
     service_provider: ServiceProvider
     upstream_transaction_id: str
@@ -423,6 +431,7 @@ class Begin:
     time_limit: int
     messages: tuple[Tbs, ...]
     device_name: str | None = None
+    presence: bool = False
 
 
 @frozen(kw_only=True)
@@ -477,12 +486,14 @@ class CertificateSignature:
     """The holder's key covered our messages, or so the (authentic) answer claims: to be judged.
 
     ``signatures`` are in the order of the messages. ``raw`` is the reply as it came, kept as
-    evidence. Nothing here is verified against the messages or a chain yet.
+    evidence. Nothing here is verified against the messages or a chain yet. ``hashed_id_num`` is
+    None only where the answer named the ID number itself, and the upstream found it to be the
+    expected one (`Channel.REDIRECT`).
     """
 
     unverified_certificate: bytes = field(repr=False)
     unverified_signatures: tuple[bytes, ...] = field(repr=False)
-    hashed_id_num: str = field(repr=False)
+    hashed_id_num: str | None = field(repr=False)
     raw: bytes = field(repr=False)
 
 
@@ -496,9 +507,12 @@ class Assertion:
 
 @frozen(kw_only=True)
 class HolderPresent:
-    """The platform's bare word that the holder confirmed (ATH): ``assurance: platform``."""
+    """The platform's bare word that the holder confirmed (ATH): ``assurance: platform``.
 
-    hashed_id_num: str = field(repr=False)
+    ``hashed_id_num`` is None as in `CertificateSignature`.
+    """
+
+    hashed_id_num: str | None = field(repr=False)
     raw: bytes = field(repr=False)
 
 
@@ -513,6 +527,19 @@ class Approved:
 
 
 Answer = Pending | Refused | Lapsed | Fault | Approved
+
+
+@frozen(kw_only=True)
+class DeviceStatus:
+    """What the platform knows of a person's phones.
+
+    Attributes:
+        bound: Whether a device is bound.
+        certificate_usable: Whether the mobile certificate can sign.
+    """
+
+    bound: bool
+    certificate_usable: bool
 
 
 @frozen(kw_only=True)

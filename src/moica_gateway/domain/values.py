@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, NewType, Self
 
 from attrs import field, frozen
@@ -21,9 +22,11 @@ __all__ = [
     "ChallengeId",
     "CredentialId",
     "DocumentId",
+    "HashAlgorithm",
     "IdNumber",
     "PersonId",
     "Secret",
+    "SignatureForm",
     "Tbs",
     "TenantId",
     "TransactionId",
@@ -131,14 +134,45 @@ class Secret:
     __str__ = __repr__
 
 
+class HashAlgorithm(StrEnum):
+    """Under which a message is signed; SHA-1 because some callers' formats still ask for it."""
+
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+    SHA384 = "sha384"
+    SHA512 = "sha512"
+
+    @property
+    def digest_size(self) -> int:
+        """Bytes."""
+        return {"sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}[self.value]
+
+
+class SignatureForm(StrEnum):
+    """What comes back for a message: RSASSA-PKCS1-v1_5 always, bare or inside a CMS."""
+
+    SIGNATURE = "signature"
+    """The bare signature over ``message``."""
+    DIGEST = "digest"
+    """The bare signature whose digest is ``message`` itself: a hash that was made before, of what
+    we need not know. Signing blind is a tenant's policy, see ``services``."""
+    CMS = "cms"
+    """A CMS ``SignedData`` over ``message``, made on the phone."""
+
+
 @frozen
 class Tbs:
     """A message that the holder's key must cover, byte for byte (to be signed).
 
-    The signature asked for is RSASSA-PKCS1-v1_5 with SHA-256 over ``message``.
+    Attributes:
+        message: The bytes; with `SignatureForm.DIGEST` the digest of them.
+        form: What has to come back.
+        hash_algorithm: Of the signature.
     """
 
     message: bytes = field(repr=lambda value: f"<{len(value)} bytes>")
+    form: SignatureForm = field(default=SignatureForm.SIGNATURE, repr=str)
+    hash_algorithm: HashAlgorithm = field(default=HashAlgorithm.SHA256, repr=str)
 
     @property
     def sha256(self) -> bytes:

@@ -53,7 +53,7 @@ class Made:
     verified: Verified
     artifacts: Mapping[BlobId, bytes]
     raw: bytes
-    hashed_id_num: str
+    hashed_id_num: str | None
 
 
 class OutcomeMaker:
@@ -208,14 +208,15 @@ def resolve(uow: UnitOfWork, transaction: Transaction, made: Made) -> Verified |
 
 
 def register(
-    uow: UnitOfWork, transaction: Transaction, credential: Credential, hashed_id_num: str
+    uow: UnitOfWork, transaction: Transaction, credential: Credential, hashed_id_num: str | None
 ) -> None:
-    """Bind the user, pin person and key, enable: in the commit of the outcome itself."""
+    """Bind the user, pin person and key, enable: in the commit of the outcome itself. Without a
+    ``hashed_id_num`` the one that is known stays."""
     tenant, user_id = transaction.tenant, transaction.user_id
     person = uow.person(tenant, transaction.person_id)
     if person is None:
         raise error("credential_disabled", "the person was erased meanwhile")
-    uow.save_person(evolve(person, hashed_id_num=hashed_id_num))
+    uow.save_person(evolve(person, hashed_id_num=hashed_id_num or person.hashed_id_num))
     uow.save_user_binding(
         UserBinding(
             tenant=tenant, user_id=user_id, person_id=person.id, bound_at=credential.updated_at

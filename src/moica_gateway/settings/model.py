@@ -31,6 +31,10 @@ _BASE_URLS: Final = {
     "production": "https://fidoapi.moi.gov.tw",
     "uat": "https://fidoapi-test.moi.gov.tw",
 }
+_WEB_BASE_URLS: Final = {
+    "production": "https://fido.moi.gov.tw",
+    "uat": "https://fido-test.moi.gov.tw",
+}
 _CRL_HOSTS: Final = ("ocsp-moica.moi.gov.tw", "moica.nat.gov.tw", "grca.nat.gov.tw")
 _MIN_POLL_INTERVAL: Final = 4.0
 _MIN_POLL_INTERVAL_SIMULATOR: Final = 0.05
@@ -49,12 +53,15 @@ class UpstreamSettings:
 
     Attributes:
         base_url: With ``environment = simulator`` only; fixed otherwise.
+        web_base_url: The same, of the site that a redirected browser goes to; empty is
+            ``base_url``, where the simulator serves both.
         poll_interval: Seconds between two polls of a ticket; under 4 with the simulator only.
         proxy: ``http://host:port`` for everything that goes out; may hold a password.
         timeout: Seconds for one exchange.
     """
 
     base_url: str = ""
+    web_base_url: str = ""
     poll_interval: float = 4.0
     proxy: str = field(default="", repr=False, metadata={"secret": True})
     timeout: float = 10.0
@@ -153,6 +160,12 @@ class Settings:
     def base_url(self) -> str:
         """Fixed in production and uat."""
         return _BASE_URLS.get(self.environment, self.upstream.base_url)
+
+    @property
+    def web_base_url(self) -> str:
+        """Fixed in production and uat."""
+        own = self.upstream.web_base_url or self.upstream.base_url
+        return _WEB_BASE_URLS.get(self.environment, own)
 
     @property
     def crl_hosts(self) -> tuple[str, ...]:
@@ -254,6 +267,12 @@ def _rules(s: Settings) -> tuple[tuple[bool, str, str], ...]:
             not s.simulator or _is_origin(s.upstream.base_url),
             "upstream.base_url",
             "the simulator's address, http://host:port",
+        ),
+        (s.simulator or not s.upstream.web_base_url, "upstream.web_base_url", _FIXED),
+        (
+            not s.upstream.web_base_url or _is_origin(s.upstream.web_base_url),
+            "upstream.web_base_url",
+            "the address of the simulator's site, http://host:port",
         ),
         (s.simulator or not s.trust.crl_hosts, "trust.crl_hosts", _FIXED),
         (1 <= s.brakes.push_misses <= 10, "brakes.push_misses", "1 to 10"),

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from urllib.parse import parse_qs
 
 from moica_gateway.domain.models import (
     Answer,
     Begin,
     Begun,
     Channel,
+    DeviceStatus,
     Fault,
     Handle,
     Pending,
@@ -22,7 +24,7 @@ from moica_gateway.domain.models import (
     ServiceProvider,
     StartUnknown,
 )
-from moica_gateway.domain.values import Tbs
+from moica_gateway.domain.values import IdNumber, Tbs
 from moica_gateway.errors import error, problem
 
 __all__ = ["ScriptedUpstream"]
@@ -32,12 +34,13 @@ class ScriptedUpstream:
     """Begin results in the order given, then new tickets; answers by ticket, the last one stays.
 
     Unscripted, every ``begin`` makes the ticket ``ticket-<n>`` (counted from 1) and every ``poll``
-    is `Pending`.
+    is `Pending`. Unscripted, every device is bound and its certificate usable.
 
     Attributes:
         begun: Every request of ``begin``, in order.
         polled: Every handle of ``poll``, in order.
         received: Every call of ``receive``: handle and what came.
+        looked_up: Every call of ``device_status``: ID number and transaction id.
         gate: Where set, ``begin`` waits for it before it answers, so that a test can look at a
             challenge that is still starting.
     """
@@ -56,14 +59,16 @@ class ScriptedUpstream:
         self.name = name
         self.channels = channels
         self.poll_interval = poll_interval
+        self.max_messages = max_messages
         self.begun: list[Begin] = []
         self.polled: list[Handle] = []
-        self.received: list[tuple[Handle, Mapping[str, str]]] = []
+        self.received: list[tuple[Handle, bytes]] = []
+        self.looked_up: list[tuple[IdNumber, str]] = []
         self.gate: asyncio.Event | None = None
         self._max_message = max_message
-        self._max_messages = max_messages
         self._begins: deque[Begun | Fault | StartUnknown] = deque()
         self._answers: dict[str, deque[Answer]] = {}
+        self._statuses: deque[DeviceStatus | Fault] = deque()
         self._count = 0
 
     def begin_with(self, *results: Begun | Fault | StartUnknown) -> None:
@@ -74,12 +79,16 @@ class ScriptedUpstream:
         """Append to what polls (and callbacks) of this ticket answer; the last one stays."""
         self._answers.setdefault(ticket_id, deque()).extend(answers)
 
+    def status_with(self, *results: DeviceStatus | Fault) -> None:
+        """The results of the next calls of ``device_status``; the last one stays."""
+        self._statuses.extend(results)
+
     def accepts(self, messages: Sequence[Tbs]) -> None:
         """As the port says, with the sizes given at the start."""
-        if not 1 <= len(messages) <= self._max_messages:
+        if not 1 <= len(messages) <= self.max_messages:
             raise error(
                 "request_invalid",
-                f"expected 1 to {self._max_messages} messages, came {len(messages)}",
+                f"expected 1 to {self.max_messages} messages, came {len(messages)}",
             )
         for message in messages:
             if len(message.message) > self._max_message:
@@ -114,11 +123,18 @@ class ScriptedUpstream:
         self.polled.append(handle)
         return self._next(handle)
 
+    def claimed_transaction_id(self, unverified: bytes) -> str:
+        """``transaction_id`` of a form."""
+        found = parse_qs(unverified.decode("ascii", "replace")).get("transaction_id", [])
+        if len(found) != 1:
+            raise error("request_malformed", "expected a form with one transaction_id, came none")
+        return found[0]
+
     def receive(
-        self, handle: Handle, service_provider: ServiceProvider, unverified: Mapping[str, str]
+        self, handle: Handle, service_provider: ServiceProvider, unverified: bytes
     ) -> Answer:
         """The next scripted answer of this ticket, else a fault: nothing was expected."""
-        self.received.append((handle, dict(unverified)))
+        self.received.append((handle, unverified))
         if handle.ticket_id not in self._answers:
             return Fault(
                 problem=problem("channel_unsupported", "nothing is scripted for this ticket"),
@@ -137,6 +153,18 @@ class ScriptedUpstream:
         if channel is Channel.REDIRECT:
             return Presentation(form={"action": "scripted:", "fields": {"t": handle.ticket_id}})
         return Presentation()
+
+    async def device_status(
+        self,
+        service_provider: ServiceProvider,
+        id_number: IdNumber,
+        upstream_transaction_id: str,
+    ) -> DeviceStatus | Fault:
+        """The next scripted result."""
+        self.looked_up.append((id_number, upstream_transaction_id))
+        if not self._statuses:
+            return DeviceStatus(bound=True, certificate_usable=True)
+        return self._statuses.popleft() if len(self._statuses) > 1 else self._statuses[0]
 
     def _next(self, handle: Handle) -> Answer:
         waiting = self._answers.get(handle.ticket_id)

@@ -141,7 +141,7 @@ class CertificateJudge:
             )
         key = case.holder.public_key
         case.covers = tuple(
-            covers(key, signature, message.message)
+            covers(key, signature, message)
             for message, signature in zip(messages, signatures, strict=True)
         )
         if Cover.MALFORMED in case.covers:
@@ -164,7 +164,8 @@ class CertificateJudge:
                 "over other bytes; somebody on the way changed them; the operator looks at the "
                 "line to the platform",
             )
-        return "RSASSA-PKCS1-v1_5 with SHA-256 over every message, byte for byte"
+        names = sorted({m.hash_algorithm.name for m in case.expected.messages})
+        return f"RSASSA-PKCS1-v1_5 with {', '.join(names)} over every message, byte for byte"
 
     async def _profile(self, case: _Case) -> str:
         broken = check_profile(case.holder)
@@ -224,6 +225,10 @@ class CertificateJudge:
         registered = case.expected.hashed_id_num
         if registered is None:
             raise Unchecked("not checked: the platform's identifier is not known before this")
+        if case.proof.hashed_id_num is None:
+            raise Unchecked(
+                "not checked: the answer named the ID number itself, which was the expected one"
+            )
         if not _same(registered, case.proof.hashed_id_num):
             raise Refusal(
                 "hashed_id_num_mismatch",

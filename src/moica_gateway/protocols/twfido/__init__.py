@@ -1,11 +1,12 @@
 """TW FidO SP API (行動自然人憑證應用程式介面 v2.9), as ``ports.Upstream``.
 
-``wire`` what is sent, ``envelope`` what comes back and how strictly it is read, ``checksum`` what
-speaks for it, ``ticket`` the sp_ticket, ``codes`` the platform's error codes, ``client`` the HTTP,
-``applink`` APP-API-01, ``upstream`` the port. Specification: ``protocol/moi-sp-api.md``.
+``operation`` what a ticket is for, ``wire`` what is sent, ``envelope`` what comes back and how
+strictly it is read, ``result`` what success has to bring, ``endings`` what anything else means,
+``checksum`` and ``guard`` what speaks for it, ``ticket`` the sp_ticket, ``codes`` the platform's
+error codes, ``client`` the HTTP, ``applink`` APP-API-01, ``redirect`` WEB-01, ``upstream`` the
+port. Specification: ``protocol/moi-sp-api.md``.
 
-Here: SP-API-ATH-01, ATH-02, ATH-03 and APP-API-01. Batch signing (ATH-04), device status (LF-01)
-and the web redirect (WEB-01) are not spoken.
+All seven interfaces. ``NFCSIGN`` is not asked for: it wants the citizen's card.
 """
 
 from moica_gateway.protocols.twfido.checksum import parse_aes_key

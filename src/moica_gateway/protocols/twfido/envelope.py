@@ -36,6 +36,7 @@ __all__ = [
     "Envelope",
     "answer_incomplete",
     "answer_invalid",
+    "make_envelope",
     "parse_envelope",
     "parse_object",
     "read_base64",
@@ -116,11 +117,19 @@ def parse_envelope(body: bytes) -> Envelope:
     members = parse_object(body)
     if "error_code" not in members:
         raise unreadable("an object without error_code")
-    error_code = _error_code(members["error_code"])
+    return make_envelope(members["error_code"], members.get("result"), body)
+
+
+def make_envelope(unverified_code: Any, result: Any, raw: bytes) -> Envelope:
+    """An answer from its parts, wherever they stood in what came.
+
+    Raises:
+        VerificationError: ``answer_invalid``.
+    """
+    error_code = _error_code(unverified_code)
     code = normalise(error_code)
     if code == _SUCCESS and error_code != _SUCCESS:
         raise answer_invalid("success as error_code 0 alone", "it with something around it")
-    result = members.get("result")
     if result is None or result == "":
         result = {}
     if not isinstance(result, dict):
@@ -129,7 +138,7 @@ def parse_envelope(body: bytes) -> Envelope:
     if checksum is not None and not isinstance(checksum, str):
         raise answer_invalid("idp_checksum as text", _kind(checksum))
     return Envelope(
-        error_code=error_code, code=code, result=result, idp_checksum=checksum or None, raw=body
+        error_code=error_code, code=code, result=result, idp_checksum=checksum or None, raw=raw
     )
 
 

@@ -36,6 +36,7 @@ Alarm = Callable[[str, Mapping[str, str]], None]
 
 IV_REPEATED: Final = "security.upstream_iv_repeated"
 IV_ZERO: Final = "security.upstream_iv_zero"
+_SPOILT: Final = b""
 
 
 class Guard:
@@ -122,13 +123,15 @@ class Guard:
         place = (service_provider.sp_service_id, found.key.id, found.iv)
         fingerprint = hashlib.sha256(checksum.encode()).digest()
         before = self._seen.get(place)
-        self._seen[place] = fingerprint
+        repeated = before is not None and before != fingerprint
+        # Two under one IV: from then on both are suspicious each time, whichever was the forger's.
+        self._seen[place] = _SPOILT if repeated else fingerprint
         self._seen.move_to_end(place)
         while len(self._seen) > self._memory:
             self._seen.popitem(last=False)
         if not any(found.iv):
             return IV_ZERO
-        if before is not None and before != fingerprint:
+        if repeated:
             return IV_REPEATED
         if any(sent.iv == found.iv for sent in ours):
             return IV_REPEATED

@@ -1,48 +1,45 @@
 """What is sent: interfaces, field names, request bodies, and the order of checksum payloads.
 
-Nothing is decided here about what comes back; that is ``envelope`` and ``guard``.
-
-Only ``SIGN`` with ``PKCS#1``, SHA-256 and base64 is asked for: whatever has to be signed fits, or
-is a digest structure that fits (``design.md`` "Sign any size"). Field order and nesting follow
-``protocol/moi-sp-api.md`` "Payload orders", "Fields": ``device_user_def_desc`` stands before
-``op_code`` in the payload although it stands behind ``time_limit`` in the body.
+Nothing is decided here about what comes back; that is ``envelope`` and ``guard``. What a ticket
+is for is ``operation``'s. Field order and nesting follow ``protocol/moi-sp-api.md`` "Payload
+orders", "Fields": ``device_user_def_desc`` stands before ``op_code`` in the payload although it
+stands behind ``time_limit`` in the body; ``sign_data`` is covered, a batch's ``sign_data_set`` is
+not.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from attrs import field, frozen
 
 from moica_gateway.domain.models import Begin, Channel, Handle, SpKey
-from moica_gateway.domain.values import Tbs
+from moica_gateway.domain.values import IdNumber
 from moica_gateway.ports import Random
 from moica_gateway.protocols.twfido.checksum import join_payload, make_checksum
 from moica_gateway.protocols.twfido.envelope import Envelope, answer_invalid
+from moica_gateway.protocols.twfido.operation import BATCH_SIGN, Operation
 
 __all__ = [
-    "MAX_SIGN_DATA",
-    "OP_CODE",
+    "BATCH",
     "OP_MODES",
     "PUSH",
     "RESULT",
+    "STATUS",
     "TICKET",
+    "WEB",
     "Interface",
     "Request",
     "answer_payloads",
-    "encode_tbs",
+    "batch_stands_for",
+    "interface_of",
     "poll_request",
-    "sign_info",
+    "sp_checksum",
     "start_request",
+    "status_request",
 ]
-
-MAX_SIGN_DATA: Final = 1024
-"""Characters of ``sign_data`` as sent; in base64, 768 bytes."""
-
-OP_CODE: Final = "SIGN"
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -52,7 +49,9 @@ OP_MODES: Final[Mapping[Channel, str | None]] = {
     # The link is opened by a phone's browser, so it is "mobile web to app" and not "app to app".
     Channel.APP_LINK: "MWEB2APP",
 }
-"""``op_mode`` by channel; push sends none, in body and payload."""
+"""``op_mode`` by channel; a push sends none, in body and payload, but a batch's does."""
+
+_BATCH_PUSH: Final = "PUSH"
 
 
 @frozen(kw_only=True)
@@ -61,24 +60,66 @@ class Interface:
 
     Attributes:
         id: As in the specification, ``SP-API-ATH-02``.
-        method: Last segment of the path.
+        method: Last segment of the path; empty for the form that a browser posts.
+        sent_fields: What ``sp_checksum`` covers, in order.
         answer_fields: What ``idp_checksum`` covers behind transaction_id and error_code, in order.
     """
 
     id: str
     method: str
+    sent_fields: tuple[str, ...]
     answer_fields: tuple[str, ...]
 
 
-TICKET: Final = Interface(id="SP-API-ATH-01", method="getSpTicket", answer_fields=("sp_ticket",))
+_WHO: Final = ("transaction_id", "sp_service_id", "id_num")
+
+TICKET: Final = Interface(
+    id="SP-API-ATH-01",
+    method="getSpTicket",
+    sent_fields=(*_WHO, "op_code", "op_mode", "hint", "sign_data"),
+    answer_fields=("sp_ticket",),
+)
 RESULT: Final = Interface(
     id="SP-API-ATH-02",
     method="getAthOrSignResult",
+    sent_fields=("transaction_id", "sp_service_id", "sp_ticket_id"),
     answer_fields=("hashed_id_num", "signed_response"),
 )
 PUSH: Final = Interface(
-    id="SP-API-ATH-03", method="requestAthOrSignPush", answer_fields=("sp_ticket",)
+    id="SP-API-ATH-03",
+    method="requestAthOrSignPush",
+    sent_fields=(*_WHO, "device_user_def_desc", "op_code", "hint", "sign_data"),
+    answer_fields=("sp_ticket",),
 )
+BATCH: Final = Interface(
+    id="SP-API-ATH-04",
+    method="doBatchSigning",
+    sent_fields=(*_WHO, "op_code", "op_mode", "hint"),
+    answer_fields=("sp_ticket",),
+)
+STATUS: Final = Interface(
+    id="SP-API-LF-01",
+    method="checkDeviceStatus",
+    sent_fields=_WHO,
+    answer_fields=("is_fido", "is_mcert_sign"),
+)
+WEB: Final = Interface(
+    id="SP-API-WEB-01",
+    method="",
+    sent_fields=("transaction_id", "sp_service_id", "op_code", "hint", "sign_data"),
+    answer_fields=("id_num", "signed_response"),
+)
+
+
+def batch_stands_for(signed_response_set: Sequence[str]) -> str:
+    """What ``idp_checksum`` covers of a batch's result in the place of ``signed_response``.
+
+    Assumed (C): nothing. The table of payloads has no ``signed_response_set``, and a field that is
+    absent is the empty string. So the checksum speaks for the person, and each signature has to
+    speak for itself. Should the platform cover the set, this function is the one to correct.
+    """
+    del signed_response_set
+    return ""
 
 
 @frozen(kw_only=True)
@@ -96,70 +137,44 @@ class Request:
     checksum: str = field(repr=False)
 
 
-def encode_tbs(message: Tbs) -> str:
-    """``sign_data`` for ``tbs_encoding: base64``: the key covers the decoded bytes."""
-    return base64.b64encode(message.message).decode("ascii")
+def interface_of(channel: Channel, operation: Operation) -> Interface:
+    """Where a beginning goes: ATH-04 for a batch, ATH-03 for a push, else ATH-01; or WEB-01."""
+    if channel is Channel.REDIRECT:
+        return WEB
+    if operation.op_code == BATCH_SIGN:
+        return BATCH
+    return PUSH if channel is Channel.PUSH else TICKET
 
 
-def sign_info(message: Tbs) -> dict[str, str]:
-    """The object of that name: RSASSA-PKCS1-v1_5 with SHA-256 over the message."""
-    return {
-        "sign_type": "PKCS#1",
-        "sign_data": encode_tbs(message),
-        "tbs_encoding": "base64",
-        "hash_algorithm": "SHA256",
-    }
+def start_request(asked: Begin, operation: Operation, key: SpKey, random: Random) -> Request:
+    """ATH-01, ATH-03 or ATH-04, as `interface_of` says.
 
-
-def start_request(asked: Begin, message: Tbs, key: SpKey, random: Random) -> Request:
-    """ATH-03 for push, ATH-01 for the other channels.
+    A device's name goes with ATH-03 only: the payloads of the others have no place for it.
 
     Raises:
         ConfigurationError: ``configuration_invalid`` for a key that is not 32 bytes.
         RequestError: ``request_invalid`` for text that UTF-8 cannot carry.
     """
-    provider = asked.service_provider.sp_service_id
-    id_num = asked.id_number.reveal()
-    info = sign_info(message)
-    body: dict[str, Any] = {
-        "transaction_id": asked.upstream_transaction_id,
-        "sp_service_id": provider,
-        "sp_checksum": "",
-        "id_num": id_num,
-        "op_code": OP_CODE,
+    interface = interface_of(asked.channel, operation)
+    members: dict[str, Any] = {
+        "id_num": asked.id_number.reveal(),
+        "op_code": operation.op_code,
     }
-    if asked.channel is Channel.PUSH:
-        interface = PUSH
-        device = asked.device_name
-        payload = join_payload(
-            asked.upstream_transaction_id,
-            provider,
-            id_num,
-            device,
-            OP_CODE,
-            asked.hint,
-            info["sign_data"],
-        )
-        body |= {"hint": asked.hint, "time_limit": asked.time_limit}
-        if device:
-            body["device_user_def_desc"] = device
-    else:
-        interface = TICKET
-        op_mode = OP_MODES[asked.channel]
-        payload = join_payload(
-            asked.upstream_transaction_id,
-            provider,
-            id_num,
-            OP_CODE,
-            op_mode,
-            asked.hint,
-            info["sign_data"],
-        )
-        body |= {"op_mode": op_mode, "hint": asked.hint, "time_limit": asked.time_limit}
-    body["sign_info"] = info
-    checksum = make_checksum(key.key, payload, random)
-    body["sp_checksum"] = checksum
-    return Request(interface=interface, body=_encode(body), checksum=checksum)
+    if interface is not PUSH:
+        members["op_mode"] = OP_MODES[asked.channel] or _BATCH_PUSH
+    members |= {"hint": asked.hint, "time_limit": asked.time_limit}
+    if interface is PUSH and asked.device_name:
+        members["device_user_def_desc"] = asked.device_name
+    if operation.sign_info:
+        members["sign_info"] = operation.sign_info
+    return _request(
+        interface,
+        asked.upstream_transaction_id,
+        asked.service_provider.sp_service_id,
+        members,
+        key,
+        random,
+    )
 
 
 def poll_request(handle: Handle, sp_service_id: str, key: SpKey, random: Random) -> Request:
@@ -169,15 +184,35 @@ def poll_request(handle: Handle, sp_service_id: str, key: SpKey, random: Random)
         ConfigurationError: ``configuration_invalid`` for a key that is not 32 bytes.
         RequestError: ``request_invalid`` for text that UTF-8 cannot carry.
     """
-    payload = join_payload(handle.transaction_id, sp_service_id, handle.ticket_id)
-    checksum = make_checksum(key.key, payload, random)
-    body = {
-        "transaction_id": handle.transaction_id,
-        "sp_service_id": sp_service_id,
-        "sp_checksum": checksum,
-        "sp_ticket_id": handle.ticket_id,
-    }
-    return Request(interface=RESULT, body=_encode(body), checksum=checksum)
+    members = {"sp_ticket_id": handle.ticket_id}
+    return _request(RESULT, handle.transaction_id, sp_service_id, members, key, random)
+
+
+def status_request(
+    transaction_id: str, sp_service_id: str, id_number: IdNumber, key: SpKey, random: Random
+) -> Request:
+    """LF-01, under a ``transaction_id`` of its own.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid`` for a key that is not 32 bytes.
+        RequestError: ``request_invalid`` for text that UTF-8 cannot carry.
+    """
+    members = {"id_num": id_number.reveal()}
+    return _request(STATUS, transaction_id, sp_service_id, members, key, random)
+
+
+def sp_checksum(
+    interface: Interface, members: Mapping[str, Any], key: SpKey, random: Random
+) -> str:
+    """Over the fields that the interface names, also those inside ``sign_info``.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid`` for a key that is not 32 bytes.
+        RequestError: ``request_invalid`` for text that UTF-8 cannot carry.
+    """
+    flat = {**members.get("sign_info", {}), **members}
+    payload = join_payload(*(flat.get(name) for name in interface.sent_fields))
+    return make_checksum(key.key, payload, random)
 
 
 def answer_payloads(
@@ -204,5 +239,16 @@ def answer_payloads(
     return tuple(join_payload(transaction_id, code, *fields) for code in codes)
 
 
-def _encode(body: Mapping[str, Any]) -> bytes:
-    return _ENCODER.encode(body).encode()
+def _request(
+    interface: Interface,
+    transaction_id: str,
+    sp_service_id: str,
+    rest: Mapping[str, Any],
+    key: SpKey,
+    random: Random,
+) -> Request:
+    members = {"transaction_id": transaction_id, "sp_service_id": sp_service_id, "sp_checksum": ""}
+    members |= rest
+    checksum = sp_checksum(interface, members, key, random)
+    body = _ENCODER.encode(members | {"sp_checksum": checksum}).encode()
+    return Request(interface=interface, body=body, checksum=checksum)
