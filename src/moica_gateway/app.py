@@ -37,7 +37,13 @@ from moica_gateway.protocols.twfido import TwFidoUpstream
 from moica_gateway.services.bundle import Services, make_services
 from moica_gateway.services.context import Context
 from moica_gateway.services.settlement import Settlement
-from moica_gateway.settings import BrakeSettings, Settings, read_master_key, refuse_weak_key
+from moica_gateway.settings import (
+    BrakeSettings,
+    LimitSettings,
+    Settings,
+    read_master_key,
+    refuse_weak_key,
+)
 from moica_gateway.stores import DerivedSeals, open_store
 from moica_gateway.telemetry import Telemetry
 from moica_gateway.trust import (
@@ -50,6 +56,7 @@ from moica_gateway.trust import (
     require_pinned,
 )
 from moica_gateway.web.application import WebOptions, create_web_app
+from moica_gateway.web.limits import RequestLimits
 from moica_gateway.workers.delivery import Delivery
 from moica_gateway.workers.housekeeping import Housekeeping
 from moica_gateway.workers.poller import Poller
@@ -309,6 +316,7 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
             request_id=lambda: random.token_bytes(16).hex()[:24],
             monotonic=clock.monotonic,
             observe=telemetry.observe_http,
+            limits=_request_limits(settings.limits),
         ),
     )
     gateway = Gateway(
@@ -331,6 +339,17 @@ def _brake_limits(brakes: BrakeSettings) -> BrakeLimits:
         tenant_requests=brakes.tenant_requests,
         gateway_requests=brakes.gateway_requests,
         window=timedelta(seconds=brakes.window),
+    )
+
+
+def _request_limits(limits: LimitSettings) -> RequestLimits:
+    return RequestLimits(
+        tenant_rate=limits.tenant_rate,
+        tenant_burst=limits.tenant_burst,
+        tenant_streams=limits.tenant_streams,
+        browser_rate=limits.browser_rate,
+        browser_burst=limits.browser_burst,
+        browser_streams=limits.browser_streams,
     )
 
 

@@ -381,6 +381,24 @@ CATALOGUE: Final[Mapping[str, CatalogueEntry]] = {
         "短時間內的要求次數過多，請稍候再試。",
         "Too many requests in a short time. Please wait a little and try again.",
     ),
+    "too_many_requests": _row(
+        RequestError,
+        429,
+        "integrator",
+        "retry",
+        "Too many calls of the API",
+        "系統忙碌中，請稍候再試。",
+        "The system is busy. Please wait a little and try again.",
+    ),
+    "too_many_streams": _row(
+        RequestError,
+        429,
+        "integrator",
+        "retry",
+        "Too many open lines",
+        "系統忙碌中，請稍候再試。",
+        "The system is busy. Please wait a little and try again.",
+    ),
     "channel_unsupported": _row(
         RequestError, 422, "integrator", "fix", "Channel is not supported", _REQUEST_ZH, _REQUEST_EN
     ),

@@ -7,12 +7,19 @@ do not exist yet.
 """
 
 from moica_gateway.settings.keys import KNOWN_WEAK_KEYS, read_master_key, refuse_weak_key
-from moica_gateway.settings.model import BrakeSettings, Settings, TrustSettings, UpstreamSettings
+from moica_gateway.settings.model import (
+    BrakeSettings,
+    LimitSettings,
+    Settings,
+    TrustSettings,
+    UpstreamSettings,
+)
 from moica_gateway.settings.reading import load_settings
 
 __all__ = [
     "KNOWN_WEAK_KEYS",
     "BrakeSettings",
+    "LimitSettings",
     "Settings",
     "TrustSettings",
     "UpstreamSettings",

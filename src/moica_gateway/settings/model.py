@@ -17,6 +17,7 @@ from moica_gateway.errors import GatewayError, error
 
 __all__ = [
     "BrakeSettings",
+    "LimitSettings",
     "Settings",
     "TrustSettings",
     "UpstreamSettings",
@@ -116,6 +117,27 @@ class BrakeSettings:
 
 
 @frozen(kw_only=True)
+class LimitSettings:
+    """``[limits]``: how much one caller may ask of this process.
+
+    Attributes:
+        tenant_rate: Requests a second of one tenant, over time.
+        tenant_burst: Requests that it may make at once.
+        tenant_streams: Its event streams and waiting requests at a time, browsers included.
+        browser_rate: Requests a second of the browsers of one transaction.
+        browser_burst: The same at once.
+        browser_streams: The same of lines held open.
+    """
+
+    tenant_rate: float = 2000.0
+    tenant_burst: int = 4000
+    tenant_streams: int = 5000
+    browser_rate: float = 10.0
+    browser_burst: int = 60
+    browser_streams: int = 8
+
+
+@frozen(kw_only=True)
 class Settings:
     """Everything. Without a file it is production, which refuses to start without anchors.
 
@@ -145,6 +167,7 @@ class Settings:
     upstream: UpstreamSettings = UpstreamSettings()
     trust: TrustSettings = TrustSettings()
     brakes: BrakeSettings = BrakeSettings()
+    limits: LimitSettings = LimitSettings()
 
     @property
     def database_url(self) -> str:
@@ -299,6 +322,14 @@ def _rules(s: Settings) -> tuple[tuple[bool, str, str], ...]:
             "brakes.gateway_requests",
             f"more than `brakes.tenant_requests`, at most {_MOST_REQUESTS}",
         ),
+        *(
+            (
+                1 <= getattr(s.limits, name) <= _MOST_REQUESTS,
+                f"limits.{name}",
+                f"1 to {_MOST_REQUESTS}",
+            )
+            for name in (f.name for f in fields(LimitSettings))
+        ),
     )
 
 
@@ -347,6 +378,7 @@ def complaint(name: str, sources: Mapping[str, str], expected: str, came: str) -
 
 _TABLES: Final[Mapping[str, type[Any]]] = {
     "brakes": BrakeSettings,
+    "limits": LimitSettings,
     "trust": TrustSettings,
     "upstream": UpstreamSettings,
 }

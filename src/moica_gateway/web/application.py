@@ -11,7 +11,8 @@ from moica_gateway.errors import error
 from moica_gateway.services.bundle import Services
 from moica_gateway.web.api import creating, credentials, transactions
 from moica_gateway.web.api.openapi import PAGE_POLICY, docs_page, openapi_document
-from moica_gateway.web.keys import IN_FLIGHT, OPTIONS, SERVICES, WebOptions
+from moica_gateway.web.keys import IN_FLIGHT, METER, OPTIONS, SERVICES, WebOptions
+from moica_gateway.web.limits import RequestMeter
 from moica_gateway.web.middleware import add_headers, answer_problems, observe_requests
 from moica_gateway.web.running import mind_the_stop
 
@@ -30,6 +31,7 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
     app[SERVICES] = services
     app[OPTIONS] = options
     app[IN_FLIGHT] = {}
+    app[METER] = RequestMeter(options.limits, options.monotonic)
     mind_the_stop(app)
     app.on_response_prepare.append(add_headers)
     app.router.add_routes(

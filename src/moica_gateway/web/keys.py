@@ -7,14 +7,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from attrs import frozen
+from attrs import field, frozen
 
 from moica_gateway.services.bundle import Services
 from moica_gateway.services.commands import Caller
+from moica_gateway.web.limits import Allowance, RequestLimits, RequestMeter
 
 __all__ = [
+    "ALLOWANCE",
     "CALLER",
     "IN_FLIGHT",
+    "METER",
     "OPTIONS",
     "REQUEST_ID",
     "RUNNING",
@@ -45,6 +48,7 @@ class WebOptions:
     observe: Callable[[str, str, int, float], None] = lambda _m, _r, _s, _t: None
     heartbeat: float = 15.0
     wait_for_first: float = 10.0
+    limits: RequestLimits = field(factory=RequestLimits)
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
@@ -55,6 +59,8 @@ IN_FLIGHT: web.AppKey[dict[tuple[str, str, str, str], asyncio.Future[None]]] = w
 RUNNING: web.AppKey[set[asyncio.Future[Any]]] = web.AppKey("running", set)
 WAITING: web.AppKey[set[asyncio.Future[Any]]] = web.AppKey("waiting", set)
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
+METER: web.AppKey[RequestMeter] = web.AppKey("meter", RequestMeter)
+ALLOWANCE: web.RequestKey[Allowance] = web.RequestKey("allowance", Allowance)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 STREAM: web.RequestKey[web.StreamResponse] = web.RequestKey("stream", web.StreamResponse)

@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from moica_gateway.errors import GatewayError, Problem, error, problem
-from moica_gateway.web.keys import CALLER, OPTIONS, REQUEST_ID, STREAM
+from moica_gateway.web.keys import ALLOWANCE, CALLER, OPTIONS, REQUEST_ID, STREAM
 
 __all__ = ["add_headers", "answer_problems", "observe_requests"]
 
@@ -131,6 +131,8 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     headers["Server"] = "moica-gateway"
     if REQUEST_ID in request:
         headers["X-Request-ID"] = request[REQUEST_ID]
+    if ALLOWANCE in request:
+        headers.update(request[ALLOWANCE].headers())
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
     if not request.path.startswith("/widget/"):

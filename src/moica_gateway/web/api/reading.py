@@ -15,7 +15,7 @@ from aiohttp.web import RequestPayloadError
 from moica_gateway.domain.models import Scope
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.services.commands import Caller, IdempotencyUse
-from moica_gateway.web.keys import CALLER, SERVICES
+from moica_gateway.web.keys import ALLOWANCE, CALLER, METER, SERVICES
 from moica_gateway.wire import parse_time
 
 __all__ = ["caller", "idempotency_use", "json_body", "query", "query_time", "query_whole"]
@@ -33,13 +33,15 @@ async def caller(request: web.Request, scope: Scope | None, *, browser: bool = F
         browser: Whether a browser token will do.
 
     Raises:
-        RequestError: ``unauthenticated`` or ``forbidden``.
+        RequestError: ``unauthenticated``, ``too_many_requests`` or ``forbidden``.
     """
     kind, _, bearer = request.headers.get("Authorization", "").partition(" ")
     # Bytes beyond ASCII arrive as lone surrogates, which nothing behind this can encode.
     usable = kind.lower() == "bearer" and bearer.isascii()
     found = await request.app[SERVICES].tenants.authenticate(bearer.strip() if usable else "")
     request[CALLER] = found
+    request[ALLOWANCE] = request.app[METER].take(found)
+    request[ALLOWANCE].check()
     if found.browser:
         if not browser:
             raise error(

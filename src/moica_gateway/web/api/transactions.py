@@ -23,7 +23,7 @@ from moica_gateway.web.api.reading import (
     query_whole,
 )
 from moica_gateway.web.api.views import transaction_view
-from moica_gateway.web.keys import OPTIONS, SERVICES, STREAM
+from moica_gateway.web.keys import METER, OPTIONS, SERVICES, STREAM
 from moica_gateway.web.running import carry_on, unless_stopped
 from moica_gateway.wire import ChallengeRequest, PageView
 
@@ -57,15 +57,16 @@ async def get(request: web.Request) -> web.Response:
     transactions = request.app[SERVICES].transactions
     found = None
     if seconds:
-        found = await unless_stopped(
-            request.app,
-            transactions.wait(
-                _bound(who, request),
-                _id(request),
-                since=None if since < 0 else since,
-                seconds=seconds,
-            ),
-        )
+        with request.app[METER].held_open(who):
+            found = await unless_stopped(
+                request.app,
+                transactions.wait(
+                    _bound(who, request),
+                    _id(request),
+                    since=None if since < 0 else since,
+                    seconds=seconds,
+                ),
+            )
     if found is None:
         found = await transactions.get(_bound(who, request), _id(request))
     view = await transaction_view(request.app[SERVICES], who, found)
@@ -136,9 +137,10 @@ async def events(request: web.Request) -> web.StreamResponse:
             "X-Accel-Buffering": "no",
         }
     )
-    await response.prepare(request)
-    request[STREAM] = response
-    await unless_stopped(request.app, _write_events(request, response, who, since))
+    with request.app[METER].held_open(who):
+        await response.prepare(request)
+        request[STREAM] = response
+        await unless_stopped(request.app, _write_events(request, response, who, since))
     return response
 
 

@@ -18,7 +18,7 @@ __all__ = ["paths"]
 _Json = dict[str, Any]
 
 _ANY: Final = ("internal_error", "storage_unavailable")
-_KEYED: Final = (*_ANY, "unauthenticated", "forbidden", "request_invalid")
+_KEYED: Final = (*_ANY, "unauthenticated", "forbidden", "request_invalid", "too_many_requests")
 _ONE: Final = (*_KEYED, "not_found")
 _BODY: Final = ("request_malformed", "request_too_large", "unsupported_media_type")
 _BRAKED: Final = ("push_paused", "rate_limited")
@@ -69,13 +69,25 @@ _LIMIT: Final = _query("limit", type="integer", minimum=1, maximum=200, default=
 _PAGING: Final = (_LIMIT, _query("cursor"))
 
 
+_LEFT: Final[_Json] = {
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": '`"tenant";q=4000;w=2`: so many at once, seconds until they are back',
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": '`"tenant";r=3999;t=1`: what is left, seconds until all is there again',
+    },
+}
+
+
 # -- answers -----------------------------------------------------------------------------------
 
 
 def _json(schema: _Json, description: str, **more: Any) -> _Json:
     return {
         "description": description,
-        "headers": {"X-Request-ID": {"schema": {"type": "string"}}},
+        "headers": {"X-Request-ID": {"schema": {"type": "string"}}, **_LEFT},
         "content": {"application/json": {"schema": schema, **more}},
     }
 
@@ -108,7 +120,7 @@ def _headers_of(status: int) -> _Json:
     if status == 401:
         return {"WWW-Authenticate": {"schema": {"type": "string"}}}
     if status == 429:
-        return {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+        return {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}, **_LEFT}
     return {}
 
 
@@ -256,7 +268,7 @@ def _following() -> _Json:
                 "browser",
                 "One transaction, at once or after a change",
                 {"200": _transaction("As the caller may see it")},
-                _ONE,
+                (*_ONE, "too_many_streams"),
                 parameters=(
                     *seen,
                     _query(
@@ -286,7 +298,7 @@ def _following() -> _Json:
                     "200": _file("text/event-stream", "Until a terminal state", text=True),
                     "204": {"description": "The terminal state was heard already"},
                 },
-                _ONE,
+                (*_ONE, "too_many_streams"),
                 parameters=(
                     *seen,
                     _header("Last-Event-ID", "Go on behind this version", type="string"),
