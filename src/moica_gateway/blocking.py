@@ -6,7 +6,6 @@ fork the child gets a loop and a connection of its own at its first call.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import os
 import threading
@@ -14,6 +13,7 @@ from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from moica_gateway.background import LoopThread
 from moica_gateway.client import Artifact, GatewayClient
 from moica_gateway.errors import error
 from moica_gateway.wire import (
@@ -27,40 +27,6 @@ from moica_gateway.wire import (
 __all__ = ["BlockingGatewayClient"]
 
 T = TypeVar("T")
-
-
-class _Runner:
-    """A loop in a daemon thread."""
-
-    def __init__(self, client: GatewayClient) -> None:
-        self.pid = os.getpid()
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._serve, args=(client,), name="moica-gateway-client", daemon=True
-        )
-        self._thread.start()
-
-    def _serve(self, client: GatewayClient) -> None:
-        # After a fork this frame lives on in the child and keeps the parent's connection from
-        # being finalised there: that would unregister it from the poll that the two share.
-        self.loop.run_forever()
-        del client
-
-    def begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
-
-    def stop(self) -> None:
-        self.begin(self._cancel_all()).result()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
-
-    async def _cancel_all(self) -> None:
-        # Whoever still waits for an answer in another thread must not wait for ever.
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
 
 class BlockingGatewayClient:
@@ -77,7 +43,7 @@ class BlockingGatewayClient:
         self._arguments: dict[str, Any] = {"ca_file": ca_file, "timeout": timeout}
         self._base_url, self._api_key = base_url, api_key
         self._lock = threading.Lock()
-        self._runner: _Runner | None = None
+        self._runner: LoopThread | None = None
         self._client = GatewayClient(base_url, api_key, **self._arguments)
 
     def __enter__(self) -> Self:
@@ -102,7 +68,7 @@ class BlockingGatewayClient:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         with self._lock:  # so that `close` comes before or after, never in between
             if self._runner is None or self._runner.pid != os.getpid():
-                self._runner = _Runner(self._client)
+                self._runner = LoopThread(self._client)
             future = self._runner.begin(work)
         try:
             return future.result()

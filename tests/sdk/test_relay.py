@@ -3,29 +3,121 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+import uvicorn
 from aiohttp import ClientPayloadError, ClientSession, web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestServer
+from flask import Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.serving import make_server
 from yarl import URL
 
-from moica_gateway.relay import relay_app
+from moica_gateway.relay import RelayASGI, RelayWSGI, relay_app
 
 BTK = {"Authorization": "Bearer btk_abc.def-g"}
 ONE = "/moica/v1/transactions/txn_1"
-Client = TestClient[Any, Any]
 
 
-@pytest.fixture
-async def relay(scripted: Any) -> AsyncIterator[Client]:
-    """A document system with the relay under /moica; the browser has a session cookie."""
+class Page:
+    """A browser's side of a mounted relay, with a session cookie of the document system."""
+
+    def __init__(self, session: ClientSession, root: str) -> None:
+        self.session, self.root = session, root
+
+    def ask(self, method: str, path: str, **more: Any) -> Any:
+        """The path as it is written."""
+        return self.session.request(method, URL(self.root + path, encoded=True), **more)
+
+    def get(self, path: str, **more: Any) -> Any:
+        """A request."""
+        return self.ask("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> Any:
+        """A request."""
+        return self.ask("POST", path, **more)
+
+
+@asynccontextmanager
+async def on_aiohttp(gateway: str) -> AsyncIterator[str]:
+    """A sub-application."""
     app = web.Application()
-    app.add_subapp("/moica", relay_app(scripted.url + "/"))
-    session = {"cookies": {"session": "secret"}}
-    async with TestClient(TestServer(app), **session) as client:
-        yield client
+    app.add_subapp("/moica", relay_app(gateway))
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")
+
+
+@asynccontextmanager
+async def on_asgi(gateway: str) -> AsyncIterator[str]:
+    """Uvicorn, with a mount that keeps its path in front, as the specification has it."""
+    relay = RelayASGI(gateway)
+
+    async def site(scope: Any, receive: Any, send: Any) -> None:
+        await relay({**scope, "root_path": "/moica"}, receive, send)
+
+    # What a client that was cut off sees is tested; that the server says so, too, is its affair.
+    config = uvicorn.Config(site, port=0, log_level="critical", ws="none")
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.ensure_future(server.serve([listening]))
+    try:
+        while not server.started:  # noqa: ASYNC110 - uvicorn tells in no other way
+            await asyncio.sleep(0.005)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def on_wsgi(gateway: str, hold: int = 20) -> AsyncIterator[str]:
+    """Flask with the relay beside it, threads of Werkzeug."""
+    relay = RelayWSGI(gateway, hold=hold)
+    app = DispatcherMiddleware(Flask(__name__), {"/moica": relay})
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        await asyncio.to_thread(thread.join)
+        server.server_close()
+        await asyncio.to_thread(relay.close)
+
+
+MOUNTS: dict[str, Callable[[str], AbstractAsyncContextManager[str]]] = {
+    "aiohttp": on_aiohttp,
+    "asgi": on_asgi,
+    "wsgi": on_wsgi,
+}
+
+
+@asynccontextmanager
+async def page_on(mount: AbstractAsyncContextManager[str]) -> AsyncIterator[Page]:
+    """A browser with a session cookie."""
+    async with mount as root, ClientSession(cookies={"session": "secret"}) as session:
+        yield Page(session, root)
+
+
+@pytest.fixture(params=MOUNTS)
+async def relay(scripted: Any, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+    """A document system with the relay under /moica, on each kind of server."""
+    async with page_on(MOUNTS[request.param](scripted.url + "/")) as page:
+        yield page
+
+
+@pytest.fixture(params=["aiohttp", "asgi"])
+async def streaming(scripted: Any, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+    """The two that can stream."""
+    async with page_on(MOUNTS[request.param](scripted.url)) as page:
+        yield page
 
 
 @pytest.mark.parametrize(
@@ -44,7 +136,7 @@ async def relay(scripted: Any) -> AsyncIterator[Client]:
     ],
 )
 async def test_only_a_browser_token_passes(
-    scripted: Any, relay: Client, authorization: str | None
+    scripted: Any, relay: Page, authorization: str | None
 ) -> None:
     """Anything else is refused here, and the gateway hears nothing of it."""
     headers = {} if authorization is None else {"Authorization": authorization}
@@ -56,7 +148,7 @@ async def test_only_a_browser_token_passes(
     assert scripted.requests == []
 
 
-async def test_no_cookie_and_no_key_goes_through(scripted: Any, relay: Client) -> None:
+async def test_no_cookie_and_no_key_goes_through(scripted: Any, relay: Page) -> None:
     """Neither up nor down; only the headers that the widget needs."""
     scripted.then_json({"a": 1}, 200, **{"Set-Cookie": "a=b", "X-Inner": "1", "ETag": '"7"'})
     sent = {**BTK, "X-Api-Key": "mgk_live_x", "If-None-Match": '"6"', "X-Forwarded-For": "::1"}
@@ -76,7 +168,7 @@ async def test_no_cookie_and_no_key_goes_through(scripted: Any, relay: Client) -
         )
 
 
-async def test_the_widget_itself_needs_no_token_and_gets_none(scripted: Any, relay: Client) -> None:
+async def test_the_widget_itself_needs_no_token_and_gets_none(scripted: Any, relay: Page) -> None:
     """The script comes through, may be cached, and no header of the caller goes up."""
     scripted.then_raw(b"export {};", 200, **{"Content-Type": "text/javascript"})
     async with relay.get("/moica/widget/v1.js", headers=BTK) as reply:
@@ -104,17 +196,15 @@ async def test_the_widget_itself_needs_no_token_and_gets_none(scripted: Any, rel
     ],
 )
 async def test_no_other_path_passes(
-    scripted: Any, relay: Client, method: str, path: str, status: int
+    scripted: Any, relay: Page, method: str, path: str, status: int
 ) -> None:
     """The gateway hears nothing of it."""
-    async with ClientSession() as session:
-        url = str(relay.make_url("/")).rstrip("/") + path
-        async with session.request(method, URL(url, encoded=True), headers=BTK) as reply:
-            assert reply.status == status
+    async with relay.ask(method, path, headers=BTK) as reply:
+        assert reply.status == status
     assert scripted.requests == []
 
 
-async def test_a_challenge_and_its_body_pass(scripted: Any, relay: Client) -> None:
+async def test_a_challenge_and_its_body_pass(scripted: Any, relay: Page) -> None:
     """The query is passed on as it was written; a body that is too large is not passed on."""
     scripted.then_json({"code": "x"}, 409, **{"Retry-After": "3"})
     body, sent = {"channel": "qr"}, {**BTK, "Idempotency-Key": "one-click"}
@@ -131,7 +221,7 @@ async def test_a_challenge_and_its_body_pass(scripted: Any, relay: Client) -> No
 
 @pytest.mark.parametrize("name", ["qr.svg", "qr.png"])
 async def test_a_picture_passes_and_is_kept_by_nobody(
-    scripted: Any, relay: Client, name: str
+    scripted: Any, relay: Page, name: str
 ) -> None:
     """With its type and `no-store`, whatever the gateway said of keeping it."""
     kind = "image/png" if name == "qr.png" else "image/svg+xml"
@@ -142,7 +232,7 @@ async def test_a_picture_passes_and_is_kept_by_nobody(
     assert scripted.requests[0][1] == f"/v1/transactions/txn_1/{name}"
 
 
-async def test_events_stream_through_at_once(scripted: Any, relay: Client) -> None:
+async def test_events_stream_through_at_once(scripted: Any, streaming: Page) -> None:
     """Each event arrives before the next one is made; a cut is seen as a cut."""
     heard = asyncio.Event()
 
@@ -161,7 +251,7 @@ async def test_events_stream_through_at_once(scripted: Any, relay: Client) -> No
     for last in ("7", "cut"):
         heard.clear()
         headers = {**BTK, "Last-Event-ID": last}
-        async with relay.get(ONE + "/events", headers=headers) as reply:
+        async with streaming.get(ONE + "/events", headers=headers) as reply:
             assert reply.content_type == "text/event-stream"
             assert await reply.content.readuntil(b"\n\n") == b"data: 1\n\n"
             heard.set()
@@ -173,7 +263,7 @@ async def test_events_stream_through_at_once(scripted: Any, relay: Client) -> No
         assert scripted.requests[-1][2]["Last-Event-ID"] == last
 
 
-async def test_a_gateway_that_is_away_is_a_502_problem(scripted: Any, relay: Client) -> None:
+async def test_a_gateway_that_is_away_is_a_502_problem(scripted: Any, relay: Page) -> None:
     """Refused or broken off before the answer."""
     scripted.then_reset()
     for path in (ONE, "/moica/widget/v1.js", ONE):
@@ -185,9 +275,95 @@ async def test_a_gateway_that_is_away_is_a_502_problem(scripted: Any, relay: Cli
             await scripted.server.close()
 
 
-async def test_a_redirect_of_the_gateway_is_not_followed(scripted: Any, relay: Client) -> None:
+async def test_a_redirect_of_the_gateway_is_not_followed(scripted: Any, relay: Page) -> None:
     """And the browser is not told where it led."""
     scripted.then_raw(b"", 302, Location="http://evil.test/")
     async with relay.get(ONE, headers=BTK, allow_redirects=False) as reply:
         assert reply.status == 302
         assert "Location" not in reply.headers
+
+
+async def test_without_streams_a_look_at_the_events_is_one_that_waits(scripted: Any) -> None:
+    """A thread is held for seconds, not minutes: what changed is one event, then it ends."""
+    scripted.then_json(scripted.transaction(version=3))
+    async with page_on(on_wsgi(scripted.url, hold=7)) as page:
+        headers = {**BTK, "Last-Event-ID": "2"}
+        async with page.get(ONE + "/events", headers=headers) as reply:
+            assert reply.content_type == "text/event-stream"
+            name, version, data = (await reply.text()).splitlines()[:3]
+    assert (name, version) == ("event: transaction", "id: 3")
+    assert json.loads(data.removeprefix("data: ")) == scripted.transaction(version=3)
+    _, path, sent, _ = scripted.requests[0]
+    assert path == "/v1/transactions/txn_1?wait=7&since=2"
+    assert "Last-Event-ID" not in sent
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "came", "body"),
+    [
+        (None, "pending", 200, b"event: transaction\nid: 2\n"),
+        ("x", "pending", 200, b"event: transaction\nid: 2\n"),
+        ("1", "completed", 200, b"event: transaction\nid: 2\n"),
+        ("2", "pending", 200, b": still here\n\n"),
+        ("2", "rejected", 204, b""),
+    ],
+)
+async def test_without_streams_the_end_is_told_as_with_them(
+    scripted: Any, last: str | None, status: str, came: int, body: bytes
+) -> None:
+    """News as an event, none as a comment, and 204 once the end was heard."""
+    scripted.then_json(scripted.transaction(status=status))
+    headers = BTK if last is None else {**BTK, "Last-Event-ID": last}
+    async with (
+        page_on(on_wsgi(scripted.url)) as page,
+        page.get(ONE + "/events", headers=headers) as reply,
+    ):
+        assert (reply.status, (await reply.read())[: len(body)]) == (came, body)
+        assert reply.headers["Cache-Control"] == "no-store"
+    waits = "" if last in (None, "x") else f"?wait=20&since={last}"
+    assert scripted.requests[0][1] == f"/v1/transactions/txn_1{waits}"
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"version": "x"}'])
+async def test_without_streams_an_answer_that_is_none_is_a_502(
+    scripted: Any, answer: bytes
+) -> None:
+    """Some box in between may answer 200 with anything; a refusal of the gateway passes."""
+    scripted.then_raw(answer)
+    scripted.then_json({"code": "not_found"}, 404)
+    async with page_on(on_wsgi(scripted.url)) as page:
+        for status in (502, 404):
+            async with page.get(ONE + "/events", headers=BTK) as reply:
+                assert reply.status == status
+
+
+def test_a_hold_that_the_gateway_would_refuse_is_refused_at_once() -> None:
+    """0 to 55 seconds, as `wait` takes."""
+    for hold in (-1, 56):
+        with pytest.raises(ValueError, match="expected 0 to 55"):
+            RelayWSGI("http://gateway", hold=hold)
+
+
+async def test_a_browser_that_leaves_ends_the_stream_to_the_gateway(
+    scripted: Any, streaming: Page
+) -> None:
+    """Nobody reads it any more; the gateway sees it closed."""
+    closed = asyncio.Event()
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        await answer.write(b"data: 1\n\n")
+        try:
+            while True:
+                await asyncio.sleep(0.01)
+                await answer.write(b": x\n\n")
+        except (ConnectionError, asyncio.CancelledError):
+            closed.set()
+            raise
+
+    scripted.then(stream)
+    async with streaming.get(ONE + "/events", headers=BTK) as reply:
+        await reply.content.readuntil(b"\n\n")
+    async with asyncio.timeout(5):
+        await closed.wait()
