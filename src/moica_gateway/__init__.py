@@ -13,21 +13,36 @@ if TYPE_CHECKING:
     from moica_gateway.blocking import BlockingGatewayClient
     from moica_gateway.client import Artifact, GatewayClient
     from moica_gateway.errors import GatewayError, Problem
-    from moica_gateway.outcomes import Expectation, Outcome
+    from moica_gateway.outcomes import (
+        Cancelled,
+        Completed,
+        Expectation,
+        Expired,
+        Failed,
+        Outcome,
+        Pending,
+        Rejected,
+    )
     from moica_gateway.webhooks import WebhookEvent, WebhookReceiver
     from moica_gateway.wire import CredentialView, DocumentRequest, OnBehalfOf, TransactionView
 
 __all__ = [
     "Artifact",
     "BlockingGatewayClient",
+    "Cancelled",
+    "Completed",
     "CredentialView",
     "DocumentRequest",
     "Expectation",
+    "Expired",
+    "Failed",
     "GatewayClient",
     "GatewayError",
     "OnBehalfOf",
     "Outcome",
+    "Pending",
     "Problem",
+    "Rejected",
     "TransactionView",
     "WebhookEvent",
     "WebhookReceiver",
@@ -36,14 +51,20 @@ __all__ = [
 _HOMES = {
     "Artifact": "client",
     "BlockingGatewayClient": "blocking",
+    "Cancelled": "outcomes",
+    "Completed": "outcomes",
     "CredentialView": "wire",
     "DocumentRequest": "wire",
     "Expectation": "outcomes",
+    "Expired": "outcomes",
+    "Failed": "outcomes",
     "GatewayClient": "client",
     "GatewayError": "errors",
     "OnBehalfOf": "wire",
     "Outcome": "outcomes",
+    "Pending": "outcomes",
     "Problem": "errors",
+    "Rejected": "outcomes",
     "TransactionView": "wire",
     "WebhookEvent": "webhooks",
     "WebhookReceiver": "webhooks",

@@ -7,26 +7,34 @@ fork the child gets a loop and a connection of its own at its first call.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from moica_gateway.background import LoopThread
-from moica_gateway.client import Artifact, GatewayClient
+from moica_gateway.client import GatewayClient
 from moica_gateway.errors import error
-from moica_gateway.wire import (
-    CredentialView,
-    DocumentRequest,
-    EventView,
-    OnBehalfOf,
-    TransactionView,
-)
+from moica_gateway.wire import TransactionView
 
 __all__ = ["BlockingGatewayClient"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _blocking(
+    method: Callable[Concatenate[GatewayClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[BlockingGatewayClient, P], T]:
+    """The same call with the same arguments, waited for."""
+
+    def call(self: BlockingGatewayClient, /, *args: P.args, **named: P.kwargs) -> T:
+        return self._run(lambda client: method(client, *args, **named))
+
+    functools.update_wrapper(call, method)
+    return call
 
 
 class BlockingGatewayClient:
@@ -40,11 +48,12 @@ class BlockingGatewayClient:
         ca_file: str | None = None,
         timeout: float = 20.0,
     ) -> None:
-        self._arguments: dict[str, Any] = {"ca_file": ca_file, "timeout": timeout}
-        self._base_url, self._api_key = base_url, api_key
+        self._new: Callable[[], GatewayClient] = lambda: GatewayClient(
+            base_url, api_key, ca_file=ca_file, timeout=timeout
+        )
         self._lock = threading.Lock()
         self._runner: LoopThread | None = None
-        self._client = GatewayClient(base_url, api_key, **self._arguments)
+        self._client = self._new()
 
     def __enter__(self) -> Self:
         return self
@@ -65,11 +74,15 @@ class BlockingGatewayClient:
                 runner.begin(self._client.close()).result()
                 runner.stop()
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, call: Callable[[GatewayClient], Coroutine[Any, Any, T]]) -> T:
         with self._lock:  # so that `close` comes before or after, never in between
-            if self._runner is None or self._runner.pid != os.getpid():
+            if self._runner is not None and self._runner.pid != os.getpid():
+                # A child must not share the parent's connection.
+                self._runner = None
+                self._client = self._new()
+            if self._runner is None:
                 self._runner = LoopThread(self._client)
-            future = self._runner.begin(work)
+            future = self._runner.begin(call(self._client))
         try:
             return future.result()
         except concurrent.futures.CancelledError as e:
@@ -80,138 +93,39 @@ class BlockingGatewayClient:
             future.cancel()  # Control-C: nobody waits for it any more
             raise
 
-    def _fresh(self) -> GatewayClient:
-        """Of this process: a child must not share the parent's connection."""
-        with self._lock:
-            if self._runner is not None and self._runner.pid != os.getpid():
-                self._runner = None
-                self._client = GatewayClient(self._base_url, self._api_key, **self._arguments)
-            return self._client
-
-    def register(
+    def transactions(
         self,
         *,
-        user_id: str,
-        id_number: str,
-        user_name: str | None = None,
-        channel: str = "push",
-        device_name: str | None = None,
-        time_limit: int | None = None,
-        enable: bool = True,
-        supersede: bool = False,
-        metadata: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-    ) -> TransactionView:
-        """See `GatewayClient.register`."""
-        return self._run(
-            self._fresh().register(
-                user_id=user_id,
-                id_number=id_number,
-                user_name=user_name,
-                channel=channel,
-                device_name=device_name,
-                time_limit=time_limit,
-                enable=enable,
-                supersede=supersede,
-                metadata=metadata,
-                idempotency_key=idempotency_key,
-            )
-        )
-
-    def sign(
-        self,
-        *,
-        user_id: str,
-        document: DocumentRequest,
-        format: str | None = None,
-        level: str | None = None,
-        channel: str = "push",
-        device_name: str | None = None,
-        time_limit: int | None = None,
-        on_behalf_of: OnBehalfOf | None = None,
-        supersede: bool = False,
-        metadata: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-    ) -> TransactionView:
-        """See `GatewayClient.sign`."""
-        return self._run(
-            self._fresh().sign(
-                user_id=user_id,
-                document=document,
-                format=format,
-                level=level,
-                channel=channel,
-                device_name=device_name,
-                time_limit=time_limit,
-                on_behalf_of=on_behalf_of,
-                supersede=supersede,
-                metadata=metadata,
-                idempotency_key=idempotency_key,
-            )
-        )
-
-    def transaction(self, transaction_id: str) -> TransactionView:
-        """See `GatewayClient.transaction`."""
-        return self._run(self._fresh().transaction(transaction_id))
-
-    def wait(
-        self, transaction_id: str, *, since: int | None = None, seconds: float = 660.0
-    ) -> TransactionView:
-        """See `GatewayClient.wait`."""
-        return self._run(self._fresh().wait(transaction_id, since=since, seconds=seconds))
-
-    def transactions(self, **where: str | None) -> list[TransactionView]:
+        user_id: str | None = None,
+        document_number: str | None = None,
+        status: str | None = None,
+        kind: str | None = None,
+    ) -> list[TransactionView]:
         """See `GatewayClient.transactions`; all pages."""
 
-        client = self._fresh()
+        async def collect(client: GatewayClient) -> list[TransactionView]:
+            found = client.transactions(
+                user_id=user_id, document_number=document_number, status=status, kind=kind
+            )
+            return [view async for view in found]
 
-        async def collect() -> list[TransactionView]:
-            return [view async for view in client.transactions(**where)]
+        return self._run(collect)
 
-        return self._run(collect())
-
-    def artifact(self, transaction_id: str, document_id: str | None = None) -> Artifact:
-        """See `GatewayClient.artifact`."""
-        return self._run(self._fresh().artifact(transaction_id, document_id))
-
-    def events(self, after: str = "", limit: int = 50) -> tuple[list[EventView], str]:
-        """See `GatewayClient.events`."""
-        return self._run(self._fresh().events(after, limit))
-
-    def add_challenge(
-        self, transaction_id: str, channel: str, return_url: str | None = None
-    ) -> TransactionView:
-        """See `GatewayClient.add_challenge`."""
-        return self._run(self._fresh().add_challenge(transaction_id, channel, return_url))
-
-    def cancel(self, transaction_id: str) -> TransactionView:
-        """See `GatewayClient.cancel`."""
-        return self._run(self._fresh().cancel(transaction_id))
-
-    def cancel_document(self, document_number: str) -> list[TransactionView]:
-        """See `GatewayClient.cancel_document`."""
-        return self._run(self._fresh().cancel_document(document_number))
-
-    def browser_token(self, transaction_id: str) -> str:
-        """See `GatewayClient.browser_token`."""
-        return self._run(self._fresh().browser_token(transaction_id))
-
-    def credentials(self, user_id: str) -> list[CredentialView]:
-        """See `GatewayClient.credentials`."""
-        return self._run(self._fresh().credentials(user_id))
-
-    def enable_credential(self, credential_id: str) -> CredentialView:
-        """See `GatewayClient.enable_credential`."""
-        return self._run(self._fresh().enable_credential(credential_id))
-
-    def disable_credential(self, credential_id: str) -> CredentialView:
-        """See `GatewayClient.disable_credential`."""
-        return self._run(self._fresh().disable_credential(credential_id))
-
-    def delete_credential(self, credential_id: str) -> None:
-        """See `GatewayClient.delete_credential`."""
-        self._run(self._fresh().delete_credential(credential_id))
-
-    def delete_user(self, user_id: str) -> None:
-        """See `GatewayClient.delete_user`."""
-        self._run(self._fresh().delete_user(user_id))
+    register = _blocking(GatewayClient.register)
+    sign = _blocking(GatewayClient.sign)
+    begin_registration = _blocking(GatewayClient.begin_registration)
+    begin_signature = _blocking(GatewayClient.begin_signature)
+    outcome = _blocking(GatewayClient.outcome)
+    transaction = _blocking(GatewayClient.transaction)
+    wait = _blocking(GatewayClient.wait)
+    artifact = _blocking(GatewayClient.artifact)
+    events = _blocking(GatewayClient.events)
+    add_challenge = _blocking(GatewayClient.add_challenge)
+    cancel = _blocking(GatewayClient.cancel)
+    cancel_document = _blocking(GatewayClient.cancel_document)
+    browser_token = _blocking(GatewayClient.browser_token)
+    credentials = _blocking(GatewayClient.credentials)
+    enable_credential = _blocking(GatewayClient.enable_credential)
+    disable_credential = _blocking(GatewayClient.disable_credential)
+    delete_credential = _blocking(GatewayClient.delete_credential)
+    delete_user = _blocking(GatewayClient.delete_user)

@@ -15,12 +15,13 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NotRequired, Required, Self, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
 
 from attrs import field, frozen
 
 from moica_gateway.errors import GatewayError, Problem, error, error_of
+from moica_gateway.outcomes import AnyOutcome, Outcome
 from moica_gateway.wire import (
     ChallengeRequest,
     CredentialView,
@@ -36,13 +37,14 @@ from moica_gateway.wire import (
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Artifact", "GatewayClient"]
+__all__ = ["Artifact", "GatewayClient", "Registering", "Signing"]
 
 _ATTEMPTS: Final = 4
 _FIRST_RETRY: Final = 0.25
 _LONGEST_WAIT: Final = 30.0
 _LEAST_PAUSE: Final = 0.5
 _MAX_BODY: Final = 64 * 1_048_576
+_LONGEST_LIFE: Final = 660.0
 _TRY_AGAIN: Final = frozenset({502, 503, 504})
 
 
@@ -52,6 +54,34 @@ class Artifact:
 
     data: bytes = field(repr=False)
     media_type: str
+
+
+class _Asking(TypedDict, total=False):
+    channel: str
+    device_name: str | None
+    time_limit: int | None
+    supersede: bool
+    metadata: Mapping[str, str] | None
+    idempotency_key: str | None
+
+
+class Registering(_Asking):
+    """The arguments of `GatewayClient.begin_registration`."""
+
+    user_id: Required[str]
+    id_number: Required[str]
+    user_name: NotRequired[str | None]
+    enable: NotRequired[bool]
+
+
+class Signing(_Asking):
+    """The arguments of `GatewayClient.begin_signature`."""
+
+    user_id: Required[str]
+    document: Required[DocumentRequest]
+    format: NotRequired[str | None]
+    level: NotRequired[str | None]
+    on_behalf_of: NotRequired[OnBehalfOf | None]
 
 
 @frozen(kw_only=True)
@@ -118,7 +148,7 @@ class GatewayClient:
 
     # -- making ------------------------------------------------------------------------------
 
-    async def register(
+    async def begin_registration(
         self,
         *,
         user_id: str,
@@ -132,7 +162,7 @@ class GatewayClient:
         metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> TransactionView:
-        """Begin a registration: the phone rings. Go on with `wait`."""
+        """The phone rings. Go on with `outcome`, or show the widget."""
         request = RegistrationRequest(
             user_id=user_id,
             id_number=id_number,
@@ -146,7 +176,7 @@ class GatewayClient:
         )
         return await self._make("/v1/registrations", request.to_json(), idempotency_key)
 
-    async def sign(
+    async def begin_signature(
         self,
         *,
         user_id: str,
@@ -161,7 +191,7 @@ class GatewayClient:
         metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> TransactionView:
-        """Begin a signature: the phone rings. Go on with `wait`."""
+        """The phone rings. Go on with `outcome`, or show the widget."""
         request = SignatureRequest(
             user_id=user_id,
             document=document,
@@ -175,6 +205,52 @@ class GatewayClient:
             metadata=metadata or {},
         )
         return await self._make("/v1/signatures", request.to_json(), idempotency_key)
+
+    async def register(
+        self, *, seconds: float | None = None, **asked: Unpack[Registering]
+    ) -> AnyOutcome:
+        """`begin_registration` and `outcome` under one deadline.
+
+        Args:
+            seconds: For all of it; None for as long as the transaction lives.
+            **asked: Those of `begin_registration`.
+        """
+        start = asyncio.get_running_loop().time()
+        return await self._outcome(await self.begin_registration(**asked), start, seconds)
+
+    async def sign(self, *, seconds: float | None = None, **asked: Unpack[Signing]) -> AnyOutcome:
+        """`begin_signature` and `outcome` under one deadline.
+
+        Args:
+            seconds: For all of it; None for as long as the transaction lives.
+            **asked: Those of `begin_signature`.
+        """
+        start = asyncio.get_running_loop().time()
+        return await self._outcome(await self.begin_signature(**asked), start, seconds)
+
+    async def outcome(
+        self, transaction: TransactionView | str, *, seconds: float | None = None
+    ) -> AnyOutcome:
+        """How it ends; `Pending` where the seconds are over before, then nothing is lost: the
+        transaction goes on, and a webhook or a later call tells.
+
+        Args:
+            transaction: What was begun, or its id.
+            seconds: To wait; None for as long as the transaction lives.
+        """
+        start = asyncio.get_running_loop().time()
+        if isinstance(transaction, str):
+            transaction = await self.transaction(transaction)
+        return await self._outcome(transaction, start, seconds)
+
+    async def _outcome(
+        self, begun: TransactionView, start: float, seconds: float | None
+    ) -> AnyOutcome:
+        if not begun.terminal:
+            passed = asyncio.get_running_loop().time() - start
+            left = _LONGEST_LIFE if seconds is None else max(0.0, seconds - passed)
+            begun = await self.wait(begun.id, seconds=left)
+        return Outcome.of_transaction(begun)
 
     async def _make(self, path: str, body: Mapping[str, Any], key: str | None) -> TransactionView:
         reply = await self._call(
@@ -191,7 +267,7 @@ class GatewayClient:
         )
 
     async def wait(
-        self, transaction_id: str, *, since: int | None = None, seconds: float = 660.0
+        self, transaction_id: str, *, since: int | None = None, seconds: float = _LONGEST_LIFE
     ) -> TransactionView:
         """Until it has ended, or its version is higher than ``since``, or the seconds are over."""
         loop = asyncio.get_running_loop()

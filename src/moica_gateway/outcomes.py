@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from attrs import field, frozen
 
 from moica_gateway.errors import GatewayError, Problem, error
 from moica_gateway.wire import TransactionView
 
-__all__ = ["Expectation", "Outcome", "OutcomeDocument"]
+__all__ = [
+    "AnyOutcome",
+    "Cancelled",
+    "Completed",
+    "Expectation",
+    "Expired",
+    "Failed",
+    "Outcome",
+    "OutcomeDocument",
+    "Pending",
+    "Rejected",
+]
 
 
 class _Event(Protocol):
@@ -46,7 +57,7 @@ class Expectation:
 
 @frozen(kw_only=True)
 class Outcome:
-    """One state of a transaction; ``status`` pending, or how it ended."""
+    """One state of a transaction: one of the six classes below, by its ``status``."""
 
     transaction_id: str
     version: int
@@ -64,9 +75,13 @@ class Outcome:
         return self.status != "pending"
 
     @classmethod
-    def of_transaction(cls, view: TransactionView) -> Outcome:
-        """From an answer to our own question."""
-        return cls(
+    def of_transaction(cls, view: TransactionView) -> AnyOutcome:
+        """From an answer to our own question.
+
+        Raises:
+            UpstreamError: ``upstream_malformed`` for a status that v1 does not know.
+        """
+        return _of_status(view.status)(
             transaction_id=view.id,
             version=view.version,
             kind=view.kind,
@@ -84,7 +99,7 @@ class Outcome:
         )
 
     @classmethod
-    def of_event(cls, event: _Event) -> Outcome:
+    def of_event(cls, event: _Event) -> AnyOutcome:
         """From a verified event.
 
         Raises:
@@ -93,7 +108,7 @@ class Outcome:
         data = event.data
         try:
             problem = data.get("error")
-            return cls(
+            return _of_status(str(data["status"]))(
                 transaction_id=str(data["transaction_id"]),
                 version=int(data["version"]),
                 kind=str(data["kind"]),
@@ -135,6 +150,56 @@ class Outcome:
         _same("document version", document.version, expected.version)
         digest = expected.sha256
         _same("document digest", document.sha256.lower(), digest and digest.lower())
+
+
+@frozen(kw_only=True)
+class Pending(Outcome):
+    """Nobody has answered yet, and time is left."""
+
+
+@frozen(kw_only=True)
+class Completed(Outcome):
+    """Signed, or registered: verified by the gateway, and stored."""
+
+
+@frozen(kw_only=True)
+class Rejected(Outcome):
+    """The holder pressed 「取消」 in the app."""
+
+
+@frozen(kw_only=True)
+class Expired(Outcome):
+    """Nobody confirmed in time."""
+
+
+@frozen(kw_only=True)
+class Cancelled(Outcome):
+    """The document system took it back."""
+
+
+@frozen(kw_only=True)
+class Failed(Outcome):
+    """``error`` says why, who can act, and what helps."""
+
+
+AnyOutcome = Pending | Completed | Rejected | Expired | Cancelled | Failed
+"""Closed: ``match`` it exhaustively."""
+
+_CLASSES: Final[Mapping[str, type[AnyOutcome]]] = {
+    "pending": Pending,
+    "completed": Completed,
+    "rejected": Rejected,
+    "expired": Expired,
+    "cancelled": Cancelled,
+    "failed": Failed,
+}
+
+
+def _of_status(status: str) -> type[AnyOutcome]:
+    found = _CLASSES.get(status)
+    if found is None:
+        raise error("upstream_malformed", "expected one of the six states of v1, came another")
+    return found
 
 
 def _same(what: str, came: str | None, expected: str | None) -> None:

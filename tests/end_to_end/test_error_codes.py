@@ -106,12 +106,12 @@ async def _play(folder: Path) -> dict[Any, Any]:
                 phone = await stage.simulator.bind_device(id_number, "我的手機")
                 await stage.simulator.set_behaviour(phone.id, "confirm")
                 user = f"user-{id_number[0]}"
-                begun = await client.register(user_id=user, id_number=id_number)
+                begun = await client.begin_registration(user_id=user, id_number=id_number)
                 assert (await client.wait(begun.id, seconds=20)).status == "completed"
                 for code, moment in waiting:
                     interface = "SP-API-ATH-03" if moment == "beginning" else "SP-API-ATH-02"
                     await stage.simulator.add_fault(interface, code=code, id_number=id_number)
-                    begun = await client.sign(
+                    begun = await client.begin_signature(
                         user_id=user,
                         document=DocumentRequest(number="1153000165", sha256=DIGEST),
                         supersede=True,

@@ -150,12 +150,12 @@ async def test_the_log_and_the_data_folder_name_nobody(tmp_path: Path) -> None:
                 async with TestServer(gateway.app) as server:
                     url = str(server.make_url("")).rstrip("/")
                     async with GatewayClient(url, api_key) as client:
-                        begun = await client.register(
+                        begun = await client.begin_registration(
                             user_id="u1", id_number=ID_NUMBER, user_name="王小明"
                         )
                         ended = await client.wait(begun.id, seconds=20)
                         assert ended.status == "completed", ended.error
-                        begun = await client.sign(
+                        begun = await client.begin_signature(
                             user_id="u1",
                             document=DocumentRequest(number="1153000165", sha256="0" * 64),
                         )

@@ -144,7 +144,9 @@ def write_settings(folder: Path, simulator: Simulator) -> Settings:
 
 async def register(stage: Stage) -> str:
     """A credential's id."""
-    begun = await stage.client.register(user_id="u1", id_number=ID_NUMBER, user_name="王小明")
+    begun = await stage.client.begin_registration(
+        user_id="u1", id_number=ID_NUMBER, user_name="王小明"
+    )
     await stage.press("confirm")
     ended = await stage.client.wait(begun.id, seconds=20)
     assert ended.status == "completed", ended.error
@@ -154,7 +156,7 @@ async def register(stage: Stage) -> str:
 
 async def sign(stage: Stage, verb: str = "confirm") -> tuple[str, str, str]:
     """Transaction id, status, hint."""
-    begun = await stage.client.sign(
+    begun = await stage.client.begin_signature(
         user_id="u1", document=DocumentRequest(number="1153000165", version="1", sha256=DIGEST)
     )
     hint = await stage.press(verb)
@@ -208,7 +210,7 @@ async def test_a_refusal_and_a_cancel_are_endings_of_their_own(stage: Stage) -> 
     """Each is its own ending."""
     await register(stage)
     assert (await sign(stage, "refuse"))[1] == "rejected"
-    begun = await stage.client.sign(
+    begun = await stage.client.begin_signature(
         user_id="u1", document=DocumentRequest(number="1153000166", sha256=DIGEST)
     )
     assert (await stage.client.cancel(begun.id)).status == "cancelled"
@@ -226,7 +228,7 @@ async def test_after_two_refusals_push_pauses_and_a_code_signs_and_ends_the_paus
     problem = raised.value.problem
     assert (problem.code, problem.status, problem.what_helps) == ("push_paused", 429, "qr")
     assert 590 < problem.extra["retry_after"] <= 600
-    begun = await stage.client.sign(
+    begun = await stage.client.begin_signature(
         user_id="u1", document=DocumentRequest(number="1153000165", sha256=DIGEST), channel="qr"
     )
     payload = begun.challenges[0].qr_payload
@@ -241,7 +243,7 @@ async def test_after_two_refusals_push_pauses_and_a_code_signs_and_ends_the_paus
 
 async def test_an_id_number_that_never_bound_a_phone_gets_its_advice(stage: Stage) -> None:
     """The platform's code, who can act, what helps, and a word for the user."""
-    ended = await stage.client.register(user_id="u9", id_number="B223456782")
+    ended = await stage.client.begin_registration(user_id="u9", id_number="B223456782")
     assert ended.status == "failed"
     assert ended.error is not None
     assert (ended.error.code, ended.error.what_helps) == ("device_not_bound", "bind")
@@ -259,7 +261,9 @@ async def test_the_simulators_authority_is_refused_outside_the_simulator(stage: 
 
 async def test_another_name_fails_the_registration(stage: Stage) -> None:
     """name_mismatch, and no credential is made."""
-    begun = await stage.client.register(user_id="u1", id_number=ID_NUMBER, user_name="王大明")
+    begun = await stage.client.begin_registration(
+        user_id="u1", id_number=ID_NUMBER, user_name="王大明"
+    )
     await stage.press("confirm")
     ended = await stage.client.wait(begun.id, seconds=20)
     assert ended.error is not None

@@ -198,7 +198,7 @@ class DocumentSystem:
         """The answer, in the end."""
 
         async def ask(client: GatewayClient) -> TransactionView:
-            return await client.sign(
+            return await client.begin_signature(
                 user_id=citizen.user,
                 document=DocumentRequest(
                     number=number, version="1", sha256=hashlib.sha256(CONTENT).hexdigest()
@@ -212,7 +212,7 @@ class DocumentSystem:
         """The answer, in the end."""
 
         async def ask(client: GatewayClient) -> TransactionView:
-            return await client.register(
+            return await client.begin_registration(
                 user_id=citizen.user,
                 id_number=citizen.id_number,
                 user_name="王小明",

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import ClientSession, web
 
 from moica_gateway.client import GatewayClient
-from moica_gateway.errors import GatewayError, problem
+from moica_gateway.errors import GatewayError, UpstreamError, problem
+from moica_gateway.outcomes import Cancelled, Completed, Expired, Failed, Pending, Rejected
 from moica_gateway.wire import DocumentRequest
 
 DOCUMENT = DocumentRequest(number="1", sha256="0" * 64)
@@ -58,7 +59,7 @@ async def test_a_creation_is_tried_again_under_the_same_key(
     trouble(scripted, name)
     scripted.then_json(scripted.transaction(), 201)
     async with client_of(scripted, naps) as client:
-        await client.sign(user_id="u1", document=DOCUMENT, idempotency_key=given)
+        await client.begin_signature(user_id="u1", document=DOCUMENT, idempotency_key=given)
     assert len(scripted.requests) == 2
     assert len({(h["Idempotency-Key"], body) for _, _, h, body in scripted.requests}) == 1
     assert given in (None, scripted.requests[0][2]["Idempotency-Key"])
@@ -69,8 +70,8 @@ async def test_two_creations_have_two_keys(scripted: Any, naps: Naps) -> None:
     """A key that is made here is made anew for each call."""
     scripted.then_json(scripted.transaction(), 201)
     async with client_of(scripted, naps) as client:
-        await client.register(user_id="u1", id_number="A123456789")
-        await client.register(user_id="u1", id_number="A123456789")
+        await client.begin_registration(user_id="u1", id_number="A123456789")
+        await client.begin_registration(user_id="u1", id_number="A123456789")
     assert len({h["Idempotency-Key"] for _, _, h, _ in scripted.requests}) == 2
 
 
@@ -84,7 +85,7 @@ async def test_no_4xx_is_tried_again(scripted: Any, naps: Naps, code: str) -> No
     scripted.then_json(made.to_json(), made.status)
     async with client_of(scripted, naps) as client:
         with pytest.raises(GatewayError) as raised:
-            await client.sign(user_id="u1", document=DOCUMENT)
+            await client.begin_signature(user_id="u1", document=DOCUMENT)
     assert (raised.value.code, len(scripted.requests), naps.taken) == (code, 1, [])
 
 
@@ -218,7 +219,7 @@ async def test_a_wrong_setup_is_told_at_once(scripted: Any, naps: Naps) -> None:
     odd: Any = {"a": object()}
     async with client_of(scripted, naps) as client:
         with pytest.raises(GatewayError, match="request_invalid"):
-            await client.sign(user_id="u1", document=DOCUMENT, metadata=odd)
+            await client.begin_signature(user_id="u1", document=DOCUMENT, metadata=odd)
     assert (naps.taken, scripted.requests) == ([], [])
 
 
@@ -296,3 +297,60 @@ async def test_ids_cannot_leave_their_place_in_the_path(scripted: Any, naps: Nap
     _, path, headers, _ = scripted.requests[0]
     assert re.fullmatch(r"/v1/transactions/\.\.%2Fusers%3Fx", path)
     assert headers["Authorization"] == f"Bearer {scripted.KEY}"
+
+
+async def test_signing_waits_for_the_end_and_says_it_as_one_of_six(
+    scripted: Any, naps: Naps
+) -> None:
+    """One call from asking to the outcome; each state has a class of its own."""
+    pending = scripted.transaction()
+    for status, class_ in (
+        ("completed", Completed),
+        ("rejected", Rejected),
+        ("expired", Expired),
+        ("cancelled", Cancelled),
+        ("failed", Failed),
+    ):
+        ended = scripted.transaction(status=status, version=3)
+        scripted.answers.clear()
+        scripted.then_json(pending, 201)
+        scripted.then_json(pending)
+        scripted.then_json(ended)
+        async with GatewayClient(scripted.url, scripted.KEY, sleep=naps) as client:
+            outcome = await client.sign(user_id="u1", document=DOCUMENT)
+        assert type(outcome) is class_
+        assert (outcome.status, outcome.version, outcome.ended) == (status, 3, True)
+
+
+async def test_a_registration_that_ended_at_once_is_not_asked_for_again(scripted: Any) -> None:
+    """The answer to the creation is enough."""
+    failed = scripted.transaction(kind="registration", status="failed", documents=[])
+    scripted.then_json(failed, 201)
+    async with GatewayClient(scripted.url, scripted.KEY) as client:
+        outcome = await client.register(user_id="u1", id_number="A123456789")
+    assert type(outcome) is Failed
+    assert len(scripted.requests) == 1
+
+
+async def test_a_deadline_of_the_callers_own_leaves_the_transaction_as_it_is(
+    scripted: Any,
+) -> None:
+    """Creation and waiting share it; what is pending then is `Pending`, and can be asked for."""
+    scripted.then_json(scripted.transaction(), 201)
+    scripted.then_json(scripted.transaction())
+    async with GatewayClient(scripted.url, scripted.KEY) as client:
+        outcome = await client.sign(user_id="u1", document=DOCUMENT, seconds=0.5)
+        assert type(outcome) is Pending
+        asked = [path for _, path, _, _ in scripted.requests]
+        assert asked == ["/v1/signatures", "/v1/transactions/txn_1?wait=0"]
+        scripted.then_json(scripted.transaction(status="completed"))
+        assert type(await client.outcome(outcome.transaction_id)) is Completed
+
+
+async def test_a_state_that_v1_does_not_know_is_an_error(scripted: Any) -> None:
+    """And no outcome that a `match` would miss."""
+    scripted.then_json(scripted.transaction(status="halfway"))
+    async with GatewayClient(scripted.url, scripted.KEY) as client:
+        with pytest.raises(UpstreamError) as raised:
+            await client.outcome("txn_1")
+    assert raised.value.code == "upstream_malformed"

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -129,7 +130,7 @@ async def test_a_creation_is_tried_again_with_the_same_key(trouble: Handler) -> 
     """So no phone rings twice."""
     gateway = Gateway(trouble, json_answer(TRANSACTION, 201))
     async with gateway.server() as server, client_of(server) as client:
-        made = await client.sign(user_id="u1", document=DOCUMENT)
+        made = await client.begin_signature(user_id="u1", document=DOCUMENT)
     assert made.id == "txn_1"
     keys = {headers["Idempotency-Key"] for _, _, headers, _ in gateway.requests}
     assert (len(gateway.requests), len(keys)) == (2, 1)
@@ -140,7 +141,7 @@ async def test_a_4xx_is_not_tried_again() -> None:
     gateway = Gateway(json_answer(problem("credential_missing", "x").to_json(), 409))
     async with gateway.server() as server, client_of(server) as client:
         with pytest.raises(GatewayError) as raised:
-            await client.sign(user_id="u1", document=DOCUMENT)
+            await client.begin_signature(user_id="u1", document=DOCUMENT)
     assert type(raised.value).__name__ == "HolderCertificateError"
     assert len(gateway.requests) == 1
 
@@ -318,7 +319,11 @@ async def test_the_readmes_ten_lines_run_as_they_stand() -> None:
     ended = {**TRANSACTION, "status": "completed", "version": 3}
     gateway = Gateway(json_answer(TRANSACTION, 201), json_answer(ended))
     async with gateway.server() as server:
-        environment = {"GATEWAY_URL": str(server.make_url("")), "API_KEY": KEY}
+        environment = {
+            "GATEWAY_URL": str(server.make_url("")),
+            "API_KEY": KEY,
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        }
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-c", code],

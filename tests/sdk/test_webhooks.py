@@ -12,7 +12,7 @@ from attrs import evolve
 from standardwebhooks import Webhook
 
 from moica_gateway.errors import GatewayError, VerificationError
-from moica_gateway.outcomes import Expectation, Outcome, OutcomeDocument
+from moica_gateway.outcomes import Completed, Expectation, Outcome, OutcomeDocument
 from moica_gateway.webhooks import WebhookEvent, WebhookReceiver
 
 
@@ -134,7 +134,7 @@ def test_a_receiver_without_a_secret_is_not_made(secrets: tuple[str, ...]) -> No
     assert raised.value.code == "configuration_invalid"
 
 
-OUTCOME = Outcome(
+OUTCOME = Completed(
     transaction_id="txn_1",
     version=3,
     kind="signature",

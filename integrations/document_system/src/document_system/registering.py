@@ -67,7 +67,7 @@ class Registering:
         )
 
         async def create(current: Confirmation) -> TransactionView:
-            return await self._desk.client.register(
+            return await self._desk.client.begin_registration(
                 user_id=current.user_id,
                 user_name=user.name,
                 id_number=id_number.strip(),

@@ -127,7 +127,7 @@ class Signing:
     async def _create(self, confirmation: Confirmation) -> TransactionView:
         # Made from the stored row alone: a repeat after a crash or with other settings must carry
         # the same body, or its key no longer fits.
-        return await self._desk.client.sign(
+        return await self._desk.client.begin_signature(
             user_id=confirmation.user_id,
             document=DocumentRequest(
                 number=confirmation.number or "",
