@@ -37,7 +37,7 @@ from moica_gateway.wire import (
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Artifact", "GatewayClient", "Registering", "Signing"]
+__all__ = ["Artifact", "GatewayClient", "Registering", "Reply", "Signing"]
 
 _ATTEMPTS: Final = 4
 _FIRST_RETRY: Final = 0.25
@@ -85,7 +85,9 @@ class Signing(_Asking):
 
 
 @frozen(kw_only=True)
-class _Reply:
+class Reply:
+    """One answer of the gateway, read."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
@@ -395,7 +397,7 @@ class GatewayClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         wait: float = 0.0,
-    ) -> _Reply:
+    ) -> Reply:
         attempt = 0
         while True:
             attempt += 1
@@ -427,7 +429,7 @@ class GatewayClient:
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
         wait: float,
-    ) -> _Reply:
+    ) -> Reply:
         import aiohttp
 
         session = self._open(aiohttp)
@@ -453,7 +455,7 @@ class GatewayClient:
                     raw += await response.content.read(_MAX_BODY + 1 - len(raw))
                 if len(raw) > _MAX_BODY:
                     raise error("upstream_malformed", "expected an answer of at most 64 MiB")
-                return _Reply(status=response.status, headers=response.headers.copy(), body=raw)
+                return Reply(status=response.status, headers=response.headers.copy(), body=raw)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as e:
             raise error(
                 "upstream_unreachable",
@@ -488,7 +490,7 @@ def _query(values: Mapping[str, str | None]) -> str:
     return "?" + "&".join(parts) if parts else ""
 
 
-def _json(reply: _Reply) -> Mapping[str, Any]:
+def _json(reply: Reply) -> Mapping[str, Any]:
     try:
         value = json.loads(reply.body, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as e:
@@ -513,7 +515,7 @@ def _not_ours() -> GatewayError:
     )
 
 
-def _failure(reply: _Reply) -> GatewayError:
+def _failure(reply: Reply) -> GatewayError:
     try:
         body = _json(reply)
     except GatewayError as e:
@@ -524,6 +526,6 @@ def _failure(reply: _Reply) -> GatewayError:
     return error_of(Problem.from_json(body))
 
 
-def _retry_after(reply: _Reply) -> float:
+def _retry_after(reply: Reply) -> float:
     text = reply.headers.get("Retry-After", "")
     return float(text) if text.isascii() and text.isdigit() else 0.0
