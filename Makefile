@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo test resilience lint lock
+.PHONY: help demo test resilience lint docs lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -19,6 +19,10 @@ lint: .venv/.installed-dev ## ruff, mypy --strict, import-linter
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+docs: .venv/.installed-dev ## the documentation as pages, in docs/_build
+	.venv/bin/python docs/errors_page.py
+	.venv/bin/python -m sphinx -W --keep-going -q docs docs/_build
 
 .venv/.installed-dev: requirements/dev.txt pyproject.toml simulator/pyproject.toml integrations/document_system/pyproject.toml
 	@$(PYTHON) -m moica_demo --install-only dev
