@@ -315,6 +315,8 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
             max_body=settings.max_body,
             request_id=lambda: random.token_bytes(16).hex()[:24],
             monotonic=clock.monotonic,
+            now=clock.now,
+            secure_cookies=not settings.simulator,
             observe=telemetry.observe_http,
             limits=_request_limits(settings.limits),
         ),

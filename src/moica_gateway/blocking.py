@@ -124,6 +124,7 @@ class BlockingGatewayClient:
     cancel = _blocking(GatewayClient.cancel)
     cancel_document = _blocking(GatewayClient.cancel_document)
     browser_token = _blocking(GatewayClient.browser_token)
+    page = _blocking(GatewayClient.page)
     credentials = _blocking(GatewayClient.credentials)
     enable_credential = _blocking(GatewayClient.enable_credential)
     disable_credential = _blocking(GatewayClient.disable_credential)

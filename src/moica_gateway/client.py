@@ -28,6 +28,7 @@ from moica_gateway.wire import (
     DocumentRequest,
     EventView,
     OnBehalfOf,
+    PageRequest,
     PageView,
     RegistrationRequest,
     SignatureRequest,
@@ -361,6 +362,23 @@ class GatewayClient:
         if not isinstance(token, str) or not token:
             raise _not_ours()
         return token
+
+    async def page(self, transaction_id: str, return_url: str | None = None) -> str:
+        """The address of the window without scripts: to be opened once, within a minute.
+
+        Args:
+            transaction_id: Of a transaction.
+            return_url: Where 「確定」 leads to at the end; of a registered origin.
+        """
+        reply = await self._call(
+            "POST",
+            f"{_transaction(transaction_id)}/pages",
+            body=PageRequest(return_url=return_url).to_json(),
+        )
+        path = _json(reply).get("path")
+        if not isinstance(path, str) or not path.startswith("/pages/"):
+            raise _not_ours()
+        return self._base + path
 
     async def credentials(self, user_id: str) -> list[CredentialView]:
         """A user's, oldest first."""

@@ -399,6 +399,15 @@ CATALOGUE: Final[Mapping[str, CatalogueEntry]] = {
         "系統忙碌中，請稍候再試。",
         "The system is busy. Please wait a little and try again.",
     ),
+    "page_code_invalid": _row(
+        RequestError,
+        410,
+        "integrator",
+        "restart",
+        "The page's address was used or has lapsed",
+        "這個頁面的連結已使用過或已逾時，請回到公文系統重新開啟。",
+        "This page's address was used before or has lapsed. Please open it again from the document system.",
+    ),
     "channel_unsupported": _row(
         RequestError, 422, "integrator", "fix", "Channel is not supported", _REQUEST_ZH, _REQUEST_EN
     ),

@@ -29,6 +29,7 @@ __all__ = [
     "DocumentView",
     "EventView",
     "OnBehalfOf",
+    "PageRequest",
     "PageView",
     "RegistrationRequest",
     "SignatureRequest",
@@ -405,6 +406,25 @@ def _malformed(what: str) -> GatewayError:
         f"expected a v1 {what} from the gateway, came something else; check that `base_url` is a "
         "moica-gateway and not a proxy's page",
     )
+
+
+@frozen(kw_only=True)
+class PageRequest:
+    """``POST /v1/transactions/{id}/pages``: the window without scripts."""
+
+    return_url: str | None = None
+
+    @classmethod
+    def parse(cls, value: object) -> PageRequest:
+        """Strict."""
+        body = _Body(value)
+        made = cls(return_url=body.text("return_url", most=1000))
+        body.end()
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire; what is not set is left out."""
+        return _present(return_url=self.return_url)
 
 
 @frozen(kw_only=True)

@@ -110,6 +110,8 @@ async def api() -> AsyncIterator[Api]:
             readiness=store.ready,
             request_id=lambda: f"r{next(numbers)}",
             monotonic=clock.monotonic,
+            now=clock.now,
+            secure_cookies=False,
             max_body=2000,
         ),
     )

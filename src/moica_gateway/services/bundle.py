@@ -12,6 +12,7 @@ from moica_gateway.services.context import Context
 from moica_gateway.services.creation import Creation
 from moica_gateway.services.credentials import Credentials
 from moica_gateway.services.feed import Feed
+from moica_gateway.services.pages import Pages
 from moica_gateway.services.registration import Registration
 from moica_gateway.services.settlement import Settlement
 from moica_gateway.services.signing import Signing
@@ -33,6 +34,7 @@ class Services:
     credentials: Credentials
     tenants: Tenants
     feed: Feed
+    pages: Pages
 
 
 def make_services(
@@ -50,4 +52,5 @@ def make_services(
         credentials=Credentials(context, settlement),
         tenants=Tenants(context),
         feed=Feed(context),
+        pages=Pages(context, challenges),
     )

@@ -109,7 +109,7 @@ class Challenges:
             return transaction, tenant, person.id_number, messages
 
         transaction, tenant, id_number, messages = await self._context.store.read(material)
-        self._check_return_url(return_url, tenant)
+        self.check_return_url(return_url, tenant)
         challenge = self.new(channel, transaction.time_limit, tenant, return_url=return_url)
         added = await self._settlement.add_challenge(
             caller,
@@ -222,7 +222,8 @@ class Challenges:
                     retry_after=math.ceil(left.total_seconds()),
                 )
 
-    def _check_return_url(self, return_url: str | None, tenant: Tenant) -> None:
+    def check_return_url(self, return_url: str | None, tenant: Tenant) -> None:
+        """Raises ``RequestError`` for an address whose origin is not registered."""
         if return_url is None:
             return
         try:

@@ -41,6 +41,7 @@ from moica_gateway.wire import (
     SignatureRequest,
     SignatureView,
     TransactionView,
+    format_time,
 )
 
 __all__ = ["Asked", "FakeGateway"]
@@ -224,6 +225,10 @@ class FakeGateway:
                 return self._challenge(one, ChallengeRequest.parse(body))
             case ("POST", ["transactions", one, "browser-tokens"]):
                 return _reply(200, {"browser_token": f"btk_{self._found(one).id}"})
+            case ("POST", ["transactions", one, "pages"]):
+                path = f"/pages/{self._found(one).id}-{len(self.asked)}"
+                lapses = format_time(self._now() + timedelta(seconds=60))
+                return _reply(201, {"path": path, "expires_at": lapses})
             case ("GET", ["transactions", one, "artifact"]):
                 return self._artifact(one, query.get("document"))
             case ("GET", ["credentials"]):

@@ -14,6 +14,7 @@ from moica_gateway.web.api.openapi import PAGE_POLICY, docs_page, openapi_docume
 from moica_gateway.web.keys import IN_FLIGHT, METER, OPTIONS, SERVICES, WebOptions
 from moica_gateway.web.limits import RequestMeter
 from moica_gateway.web.middleware import add_headers, answer_problems, observe_requests
+from moica_gateway.web.pages import add_pages, page_code
 from moica_gateway.web.running import mind_the_stop
 
 __all__ = ["WebOptions", "create_web_app"]
@@ -49,6 +50,7 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             web.get("/v1/transactions/{id}/qr.png", transactions.qr_png_image),
             web.post("/v1/transactions/{id}/cancel", transactions.cancel),
             web.post("/v1/transactions/{id}/browser-tokens", transactions.browser_token),
+            web.post("/v1/transactions/{id}/pages", page_code),
             web.get("/v1/transactions/{id}/artifact", transactions.artifact),
             web.get("/v1/credentials", credentials.list_),
             web.post("/v1/credentials/{id}/enable", credentials.enable),
@@ -66,6 +68,7 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
         ]
     )
     _add_widget(app)
+    add_pages(app)
     return app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -34,6 +35,7 @@ class WebOptions:
     """What the composition root hands in.
 
     ``max_body``: bytes. ``request_id``: a fresh one. ``monotonic``: seconds.
+    ``now``: aware, UTC. ``secure_cookies``: whether browsers come over TLS.
     ``observe(method, route, status, seconds)`` feeds the metrics. ``heartbeat``: seconds between
     two comments of an event stream. ``wait_for_first``: seconds for which a repeat waits for the
     first request with its ``Idempotency-Key``.
@@ -43,6 +45,8 @@ class WebOptions:
     readiness: Callable[[], Awaitable[bool]]
     request_id: Callable[[], str]
     monotonic: Callable[[], float]
+    now: Callable[[], datetime]
+    secure_cookies: bool = True
     metrics: Callable[[], tuple[bytes, str]] | None = None
     max_body: int = 16 * 1_048_576
     observe: Callable[[str, str, int, float], None] = lambda _m, _r, _s, _t: None

@@ -12,6 +12,7 @@ from moica_gateway.web.api.openapi.schemas import (
     problem_status,
     ref,
 )
+from moica_gateway.web.api.openapi.windows import window_paths
 
 __all__ = ["paths"]
 
@@ -370,6 +371,17 @@ def _following() -> _Json:
                 parameters=seen,
             )
         },
+        f"{one}/pages": {
+            "post": _operation(
+                "newPage",
+                "browser",
+                "The window without scripts (IE mode): an address that opens once",
+                {"201": _json(ref("PageCode"), "For this transaction only")},
+                (*_ONE, *_BODY),
+                parameters=seen,
+                body="PageRequest",
+            )
+        },
         f"{one}/artifact": {
             "get": _operation(
                 "getArtifact",
@@ -497,4 +509,4 @@ def _service() -> _Json:
 
 def paths() -> _Json:
     """By path and method."""
-    return {**_making(), **_following(), **_people(), **_service()}
+    return {**_making(), **_following(), **_people(), **window_paths(), **_service()}

@@ -286,6 +286,21 @@ def _answers() -> dict[str, Any]:
             id_number_masked={**_S, "examples": ["******6789"]},
             fingerprint_sha256=_SHA256,
         ),
+        "PageRequest": _object(
+            (),
+            closed=True,
+            return_url={
+                **_text(1000),
+                "type": ["string", "null"],
+                "format": "uri",
+                "description": "Where 「確定」 leads to at the end; of a registered origin",
+            },
+        ),
+        "PageCode": _object(
+            ("path", "expires_at"),
+            path={**_S, "pattern": "^/pages/", "description": "Opens once, until `expires_at`"},
+            expires_at=_TIME,
+        ),
         "BrowserToken": _object(("browser_token",), browser_token={**_S, "pattern": "^btk_"}),
         "Event": _object(
             ("id", "type", "timestamp", "data"),
