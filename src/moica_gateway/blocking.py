@@ -10,7 +10,7 @@ import asyncio
 import concurrent.futures
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -172,6 +172,38 @@ class BlockingGatewayClient:
             self._fresh().sign(
                 user_id=user_id,
                 document=document,
+                format=format,
+                level=level,
+                channel=channel,
+                device_name=device_name,
+                time_limit=time_limit,
+                on_behalf_of=on_behalf_of,
+                supersede=supersede,
+                metadata=metadata,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def sign_batch(
+        self,
+        *,
+        user_id: str,
+        documents: Sequence[DocumentRequest],
+        format: str | None = None,
+        level: str | None = None,
+        channel: str = "push",
+        device_name: str | None = None,
+        time_limit: int | None = None,
+        on_behalf_of: OnBehalfOf | None = None,
+        supersede: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> TransactionView:
+        """See `GatewayClient.sign_batch`."""
+        return self._run(
+            self._fresh().sign_batch(
+                user_id=user_id,
+                documents=documents,
                 format=format,
                 level=level,
                 channel=channel,

@@ -13,7 +13,7 @@ import math
 import random
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote, urlsplit
@@ -22,6 +22,7 @@ from attrs import field, frozen
 
 from moica_gateway.errors import GatewayError, Problem, error, error_of
 from moica_gateway.wire import (
+    BatchRequest,
     ChallengeRequest,
     CredentialView,
     DocumentRequest,
@@ -176,6 +177,52 @@ class GatewayClient:
         )
         return await self._make("/v1/signatures", request.to_json(), idempotency_key)
 
+    async def sign_batch(
+        self,
+        *,
+        user_id: str,
+        documents: Sequence[DocumentRequest],
+        format: str | None = None,
+        level: str | None = None,
+        channel: str = "push",
+        device_name: str | None = None,
+        time_limit: int | None = None,
+        on_behalf_of: OnBehalfOf | None = None,
+        supersede: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> TransactionView:
+        """Begin a signature over several documents: the phone rings, and rings again for every
+        further 20. Go on with `wait`; ``documents`` of what it gives have each its ``status``, and
+        `artifact` fetches those of ``signed_documents``, also where the rest ended otherwise.
+
+        Args:
+            user_id: Of a user with an enabled credential.
+            documents: In the order in which they are asked for.
+            format: One for all.
+            level: One for all.
+            channel: Of the first request; the next is made on the one that was answered.
+            device_name: With one document only.
+            time_limit: Seconds, for each request anew.
+            on_behalf_of: 代理.
+            supersede: Cancel the person's open transaction.
+            metadata: The document system's own.
+            idempotency_key: Of the caller's; else one is made.
+        """
+        request = BatchRequest(
+            user_id=user_id,
+            documents=tuple(documents),
+            format=format,
+            level=level,
+            channel=channel,
+            device_name=device_name,
+            time_limit=time_limit,
+            on_behalf_of=on_behalf_of,
+            supersede=supersede,
+            metadata=metadata or {},
+        )
+        return await self._make("/v1/signature-batches", request.to_json(), idempotency_key)
+
     async def _make(self, path: str, body: Mapping[str, Any], key: str | None) -> TransactionView:
         reply = await self._call(
             "POST", path, body=body, headers={"Idempotency-Key": key or str(uuid.uuid4())}
@@ -234,7 +281,7 @@ class GatewayClient:
                 return
 
     async def artifact(self, transaction_id: str, document_id: str | None = None) -> Artifact:
-        """The signed thing of a completed transaction."""
+        """The signed thing; ``document_id`` where the transaction has several documents."""
         query = _query({"document": document_id})
         reply = await self._call("GET", f"{_transaction(transaction_id)}/artifact{query}")
         media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip()
