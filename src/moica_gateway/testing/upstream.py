@@ -54,7 +54,7 @@ class ScriptedUpstream:
         ),
         poll_interval: float = 4.0,
         max_message: int = 768,
-        max_messages: int = 20,
+        max_messages: int = 1,
     ) -> None:
         self.name = name
         self.channels = channels
