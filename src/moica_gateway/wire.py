@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import field, frozen
 
-from moica_gateway.errors import GatewayError, Problem, error
+from moica_gateway.errors import GatewayError, Problem, error, error_of
 
 __all__ = [
     "BatchRequest",
@@ -367,6 +367,17 @@ class SignatureRequest:
         )
 
 
+def _document_at(index: int, value: object) -> DocumentRequest:
+    try:
+        return DocumentRequest.parse(value, f"documents[{index}]")
+    except GatewayError as e:
+        which: dict[str, Any] = {"document_index": index}
+        id = value.get("id") if isinstance(value, Mapping) else None
+        if isinstance(id, str) and _USER_ID.fullmatch(id):
+            which["document_id"] = id
+        raise error_of(e.problem.with_detail(e.problem.detail, **which)) from e
+
+
 @frozen(kw_only=True)
 class BatchRequest:
     """``POST /v1/signature-batches``: one request to the holder for several documents, in order.
@@ -393,9 +404,7 @@ class BatchRequest:
         behalf = body.take("on_behalf_of")
         made = cls(
             user_id=body.required_text("user_id", most=100, pattern=_USER_ID),
-            documents=tuple(
-                DocumentRequest.parse(one, f"documents[{index}]") for index, one in enumerate(came)
-            ),
+            documents=tuple(_document_at(index, one) for index, one in enumerate(came)),
             format=body.text("format", most=20),
             level=body.text("level", most=10),
             channel=_channel(body),
