@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import deque
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from moica_gateway.domain.models import (
 )
 from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import Secret
-from moica_gateway.errors import GatewayError, problem
+from moica_gateway.errors import GatewayError, error, problem
 from moica_gateway.services.commands import IdempotencyUse, NewDocument, NewSignature
 from moica_gateway.testing.clock import FrozenClock
 from moica_gateway.testing.seals import FixedSeals
@@ -86,7 +87,7 @@ async def refused(house: House, code: str, **more: Any) -> Any:
 
 
 async def test_a_batch_is_signed_ticket_after_ticket(house: House) -> None:
-    """Five documents on three tickets in order, each with its own artifact, one event at the end."""
+    """Five documents on three tickets in order, each with its artifact, one event at the end."""
     await house.register()
     made = await batch(house, 5)
     before = len(house.upstream.begun)
@@ -190,7 +191,7 @@ async def test_the_next_ticket_goes_out_on_the_channel_that_was_approved(house: 
 
 
 async def test_a_late_approval_of_a_signed_ticket_is_recorded_once(house: House) -> None:
-    """The other challenge of the first ticket is approved, too: nothing changes, nothing is judged."""
+    """The other challenge of the first ticket is approved, too: nothing is changed or judged."""
     await house.register()
     made = await batch(house, 4)
     await house.services.challenges.add(CALLER, made.id, Channel.QR, None)
@@ -253,9 +254,9 @@ async def test_a_failing_store_delays_the_next_ticket_only(house: House) -> None
     async def read(work: Any) -> Any:
         nonlocal broken
         current = house.store._state.transactions[TENANT, made.id]
-        if broken and current.ticket == 1 and "_begin" in work.__qualname__:
+        if broken and current.ticket == 1 and "_read_asked_for" in work.__qualname__:
             broken = 0
-            raise _storage()
+            raise error("storage_unavailable", "x")
         return await real(work)
 
     object.__setattr__(house.store, "read", read)
@@ -267,12 +268,6 @@ async def test_a_failing_store_delays_the_next_ticket_only(house: House) -> None
     await house.pass_time(3)
     assert len(house.upstream.begun) == begun + 1
     assert (await house.current(made)).challenges[-1].status is ChallengeStatus.SENT
-
-
-def _storage() -> GatewayError:
-    from moica_gateway.errors import error
-
-    return error("storage_unavailable", "x")
 
 
 async def test_a_brake_stops_the_next_ticket_and_keeps_what_was_signed(house: House) -> None:
@@ -386,6 +381,55 @@ async def test_a_disabled_credential_ends_a_batch_between_tickets(house: House) 
     assert (ended.status, ended.partial) == (Status.FAILED, True)
     assert [bool(d.artifact) for d in ended.documents] == [True, True, False, False]
     assert (await house.actions(made))[-1] == "transaction.late_answer"
+
+
+async def test_a_kill_after_any_commit_leaves_one_outcome(house: House) -> None:
+    """From every state that the store went through a new process goes on: nothing is asked twice,
+    what was signed stays, and one event is told."""
+    await house.register()
+    states: list[Any] = []
+    write = house.store.write
+
+    async def noted(work: Any) -> Any:
+        made = await write(work)
+        states.append((house.store._state, house.upstream._count))
+        return made
+
+    object.__setattr__(house.store, "write", noted)
+    made = await batch(house, 5)
+    for size in (2, 2, 1):
+        house.answer(Pending(), confirmed(*[b"s"] * size))
+        await house.pass_time(8)
+    assert (await house.current(made)).status is Status.COMPLETED
+    endings = []
+    for state, count in states:
+        store = MemoryStore(house.clock, FixedSeals())
+        store._state = state
+        upstream = ScriptedUpstream(max_messages=2)
+        upstream._count = count
+        upstream._answers = {k: deque([v[-1]]) for k, v in house.upstream._answers.items()}
+        again = build(house.clock, store, upstream)
+        before = (await again.current(made)).challenges
+        await again.poller.recover()
+        running = asyncio.ensure_future(again.poller.run())
+        for _ in range(4):
+            await again.pass_time(4)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        ended = await again.current(made)
+        known = {c.upstream_transaction_id for c in before}
+        assert not known & {b.upstream_transaction_id for b in upstream.begun}
+        assert [c.ticket for c in ended.challenges] == list(range(len(ended.challenges)))
+        code = ended.error.code if ended.error else None
+        endings.append((ended.status.value, code))
+        signed = [d.artifact is not None for d in ended.documents]
+        assert signed == [d.status is Status.COMPLETED for d in ended.documents]
+        assert ended.partial == (any(signed) and not all(signed))
+        events = await again.services.feed.events(CALLER, after="", limit=50)
+        told = [json.loads(m.body)["data"]["transaction_id"] for m in events.items]
+        assert told.count(made.id) == 1
+    assert set(endings) == {("completed", None), ("failed", "start_unknown")}
+    assert len(endings) >= 6
 
 
 _ANSWERS = {

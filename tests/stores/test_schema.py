@@ -238,7 +238,9 @@ async def test_a_filled_database_of_a_version_before_goes_forward_and_keeps_ever
         await store.write(fill)
     with closing(sqlite3.connect(file)) as database:
         # What came later is taken away again: the tables are that version's, with their rows.
-        database.executescript(f"{away} UPDATE alembic_version SET version_num = '{version}'")
+        database.executescript(away)
+        database.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        database.commit()
         assert columns_of(database) == columns_of_version(version)
     with pytest.raises(ConfigurationError, match=version):
         await open_store(url, master_key=key, clock=clock, random=SeededRandom()).open()

@@ -147,23 +147,16 @@ class Challenges:
         """Ask for the next ticket of a batch, in a task of its own."""
         # Its deadline is kept whatever becomes of the asking.
         self._watch(transaction)
-        self._spawn(self._begin(transaction, challenge))
+        self._spawn(self._begin(transaction, challenge)).add_done_callback(self._begun)
+
+    def _begun(self, task: asyncio.Task[None]) -> None:
+        # Nobody waits for it; only the kind is said, a text may hold what must not be logged.
+        if not task.cancelled() and (raised := task.exception()) is not None:
+            self._log.error("challenges.next_ticket_failed", kind=type(raised).__name__)
 
     async def _begin(self, transaction: Transaction, challenge: Challenge) -> None:
-        while True:
-            try:
-                id_number, messages = await self._context.store.read(
-                    lambda uow: _asked_for(uow, transaction, challenge.ticket)
-                )
-            except GatewayError as e:
-                late = self._context.clock.now() >= transaction.expires_at
-                if e.code != "storage_unavailable" or late:
-                    self._log.error("challenges.next_ticket_failed", code=e.code)
-                    return
-                await self._context.clock.sleep(_STORE_RETRY)
-            else:
-                break
         try:
+            id_number, messages = await self._read_asked_for(transaction, challenge.ticket)
             await self.start(
                 transaction,
                 challenge,
@@ -174,6 +167,20 @@ class Challenges:
         except GatewayError as e:
             # Not asked again here: the platform may have been. It ends by its deadline.
             self._log.error("challenges.next_ticket_failed", code=e.code)
+
+    async def _read_asked_for(
+        self, transaction: Transaction, ticket: int
+    ) -> tuple[IdNumber, tuple[Tbs, ...]]:
+        while True:
+            try:
+                return await self._context.store.read(
+                    lambda uow: _asked_for(uow, transaction, ticket)
+                )
+            except GatewayError as e:
+                late = self._context.clock.now() >= transaction.expires_at
+                if e.code != "storage_unavailable" or late:
+                    raise
+                await self._context.clock.sleep(_STORE_RETRY)
 
     def presentation(self, challenge: Challenge) -> Presentation:
         """QR payload, link or form of an open challenge; empty otherwise, and once it has lapsed,
