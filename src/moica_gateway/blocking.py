@@ -114,6 +114,8 @@ class BlockingGatewayClient:
     register = _blocking(GatewayClient.register)
     sign = _blocking(GatewayClient.sign)
     begin_registration = _blocking(GatewayClient.begin_registration)
+    sign_batch = _blocking(GatewayClient.sign_batch)
+    begin_batch = _blocking(GatewayClient.begin_batch)
     begin_signature = _blocking(GatewayClient.begin_signature)
     outcome = _blocking(GatewayClient.outcome)
     transaction = _blocking(GatewayClient.transaction)

@@ -13,7 +13,7 @@ import math
 import random
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NotRequired, Required, Self, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
@@ -23,6 +23,7 @@ from attrs import field, frozen
 from moica_gateway.errors import GatewayError, Problem, error, error_of
 from moica_gateway.outcomes import AnyOutcome, Outcome
 from moica_gateway.wire import (
+    BatchRequest,
     ChallengeRequest,
     CredentialView,
     DocumentRequest,
@@ -38,7 +39,7 @@ from moica_gateway.wire import (
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Artifact", "GatewayClient", "Registering", "Reply", "Signing"]
+__all__ = ["Artifact", "BatchSigning", "GatewayClient", "Registering", "Reply", "Signing"]
 
 _ATTEMPTS: Final = 4
 _FIRST_RETRY: Final = 0.25
@@ -73,6 +74,16 @@ class Registering(_Asking):
     id_number: Required[str]
     user_name: NotRequired[str | None]
     enable: NotRequired[bool]
+
+
+class BatchSigning(_Asking):
+    """The arguments of `GatewayClient.begin_batch`."""
+
+    user_id: Required[str]
+    documents: Required[Sequence[DocumentRequest]]
+    format: NotRequired[str | None]
+    level: NotRequired[str | None]
+    on_behalf_of: NotRequired[OnBehalfOf | None]
 
 
 class Signing(_Asking):
@@ -209,6 +220,52 @@ class GatewayClient:
         )
         return await self._make("/v1/signatures", request.to_json(), idempotency_key)
 
+    async def begin_batch(
+        self,
+        *,
+        user_id: str,
+        documents: Sequence[DocumentRequest],
+        format: str | None = None,
+        level: str | None = None,
+        channel: str = "push",
+        device_name: str | None = None,
+        time_limit: int | None = None,
+        on_behalf_of: OnBehalfOf | None = None,
+        supersede: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> TransactionView:
+        """A signature over several documents: the phone rings, and rings again for every further
+        20. Go on with `outcome`; ``documents`` of what it gives have each its ``status``, and
+        `artifact` fetches those of ``signed_documents``, also where the rest ended otherwise.
+
+        Args:
+            user_id: Of a user with an enabled credential.
+            documents: In the order in which they are asked for.
+            format: One for all.
+            level: One for all.
+            channel: Of the first request; the next is made on the one that was answered.
+            device_name: With one document only.
+            time_limit: Seconds, for each request anew.
+            on_behalf_of: 代理.
+            supersede: Cancel the person's open transaction.
+            metadata: The document system's own.
+            idempotency_key: Of the caller's; else one is made.
+        """
+        request = BatchRequest(
+            user_id=user_id,
+            documents=tuple(documents),
+            format=format,
+            level=level,
+            channel=channel,
+            device_name=device_name,
+            time_limit=time_limit,
+            on_behalf_of=on_behalf_of,
+            supersede=supersede,
+            metadata=metadata or {},
+        )
+        return await self._make("/v1/signature-batches", request.to_json(), idempotency_key)
+
     async def register(
         self, *, seconds: float | None = None, **asked: Unpack[Registering]
     ) -> AnyOutcome:
@@ -231,6 +288,18 @@ class GatewayClient:
         start = asyncio.get_running_loop().time()
         return await self._outcome(await self.begin_signature(**asked), start, seconds)
 
+    async def sign_batch(
+        self, *, seconds: float | None = None, **asked: Unpack[BatchSigning]
+    ) -> AnyOutcome:
+        """`begin_batch` and `outcome` under one deadline.
+
+        Args:
+            seconds: For all of it; None for as long as the transaction lives.
+            **asked: Those of `begin_batch`.
+        """
+        start = asyncio.get_running_loop().time()
+        return await self._outcome(await self.begin_batch(**asked), start, seconds)
+
     async def outcome(
         self, transaction: TransactionView | str, *, seconds: float | None = None
     ) -> AnyOutcome:
@@ -251,7 +320,8 @@ class GatewayClient:
     ) -> AnyOutcome:
         if not begun.terminal:
             passed = asyncio.get_running_loop().time() - start
-            left = _LONGEST_LIFE if seconds is None else max(0.0, seconds - passed)
+            life = _LONGEST_LIFE * (begun.tickets or 1)
+            left = life if seconds is None else max(0.0, seconds - passed)
             begun = await self.wait(begun.id, seconds=left)
         return Outcome.of_transaction(begun)
 
@@ -313,7 +383,7 @@ class GatewayClient:
                 return
 
     async def artifact(self, transaction_id: str, document_id: str | None = None) -> Artifact:
-        """The signed thing of a completed transaction."""
+        """The signed thing; ``document_id`` where the transaction has several documents."""
         query = _query({"document": document_id})
         reply = await self._call("GET", f"{_transaction(transaction_id)}/artifact{query}")
         media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip()

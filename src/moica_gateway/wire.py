@@ -17,9 +17,10 @@ from typing import Any, Final, TypeVar
 
 from attrs import field, frozen
 
-from moica_gateway.errors import GatewayError, Problem, error
+from moica_gateway.errors import GatewayError, Problem, error, error_of
 
 __all__ = [
+    "BatchRequest",
     "Certificate",
     "ChallengeRequest",
     "ChallengeView",
@@ -46,6 +47,7 @@ _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,60}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _MAX_METADATA: Final = 50
+_MAX_DOCUMENTS: Final = 1000
 
 
 def format_time(value: datetime) -> str:
@@ -366,6 +368,79 @@ class SignatureRequest:
         )
 
 
+def _document_at(index: int, value: object) -> DocumentRequest:
+    try:
+        return DocumentRequest.parse(value, f"documents[{index}]")
+    except GatewayError as e:
+        which: dict[str, Any] = {"document_index": index}
+        id = value.get("id") if isinstance(value, Mapping) else None
+        if isinstance(id, str) and _USER_ID.fullmatch(id):
+            which["document_id"] = id
+        raise error_of(e.problem.with_detail(e.problem.detail, **which)) from e
+
+
+@frozen(kw_only=True)
+class BatchRequest:
+    """``POST /v1/signature-batches``: one request to the holder for several documents, in order.
+    How many the tenant allows is the services' to say."""
+
+    user_id: str
+    documents: tuple[DocumentRequest, ...]
+    format: str | None = None
+    level: str | None = None
+    channel: str = "push"
+    device_name: str | None = None
+    time_limit: int | None = None
+    on_behalf_of: OnBehalfOf | None = None
+    supersede: bool = False
+    metadata: Mapping[str, str] = field(factory=dict)
+
+    @classmethod
+    def parse(cls, value: object) -> BatchRequest:
+        """Strict; what is wrong with a document names it: ``documents[3].sha256``."""
+        body = _Body(value)
+        came = body.take("documents")
+        if not isinstance(came, list) or not 1 <= len(came) <= _MAX_DOCUMENTS:
+            raise _invalid("documents", f"a list of 1 to {_MAX_DOCUMENTS} documents", came)
+        behalf = body.take("on_behalf_of")
+        made = cls(
+            user_id=body.required_text("user_id", most=100, pattern=_USER_ID),
+            documents=tuple(_document_at(index, one) for index, one in enumerate(came)),
+            format=body.text("format", most=20),
+            level=body.text("level", most=10),
+            channel=_channel(body),
+            device_name=body.text("device_name", most=50),
+            time_limit=body.integer("time_limit", 30, 600),
+            on_behalf_of=OnBehalfOf.parse(behalf) if behalf is not None else None,
+            supersede=body.flag("supersede", False),
+            metadata=body.metadata(),
+        )
+        if body.take("previous") is not None:
+            raise error(
+                "request_invalid",
+                "`previous`: expected none, a batch signs each document anew; the integrator "
+                "leaves it out",
+                member="previous",
+            )
+        body.end()
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire; what is not set is left out."""
+        return _present(
+            user_id=self.user_id,
+            documents=[document.to_json() for document in self.documents],
+            format=self.format,
+            level=self.level,
+            channel=self.channel,
+            device_name=self.device_name,
+            time_limit=self.time_limit,
+            on_behalf_of=self.on_behalf_of.to_json() if self.on_behalf_of else None,
+            supersede=self.supersede or None,
+            metadata=dict(self.metadata) or None,
+        )
+
+
 @frozen(kw_only=True)
 class ChallengeRequest:
     """``POST /v1/transactions/{id}/challenges``."""
@@ -429,7 +504,7 @@ class PageRequest:
 
 @frozen(kw_only=True)
 class DocumentView:
-    """A document of a transaction; ``status`` once it has ended."""
+    """A document of a transaction; ``status`` once it is signed, or the transaction has ended."""
 
     id: str
     number: str
@@ -438,6 +513,8 @@ class DocumentView:
     title: str | None = None
     media_type: str | None = None
     status: str | None = None
+    ticket: int = 0
+    """Of a batch: which request to the phone covers it, from 0."""
 
     def to_json(self) -> dict[str, Any]:
         """For the wire."""
@@ -449,6 +526,7 @@ class DocumentView:
             media_type=self.media_type,
             sha256=self.sha256,
             status=self.status,
+            ticket=self.ticket or None,
         )
 
     @classmethod
@@ -462,6 +540,7 @@ class DocumentView:
             title=value.get("title"),
             media_type=value.get("media_type"),
             status=value.get("status"),
+            ticket=int(value.get("ticket") or 0),
         )
 
 
@@ -477,6 +556,8 @@ class ChallengeView:
     url: str | None = field(default=None, repr=False)
     form: Mapping[str, Any] | None = field(default=None, repr=False)
     error: Problem | None = None
+    ticket: int = 0
+    """Of a batch: for which of its documents it asks, from 0."""
 
     def to_json(self) -> dict[str, Any]:
         """For the wire."""
@@ -489,6 +570,7 @@ class ChallengeView:
             url=self.url,
             form=self.form,
             error=self.error.to_json() if self.error else None,
+            ticket=self.ticket or None,
         )
 
     @classmethod
@@ -503,6 +585,7 @@ class ChallengeView:
             url=value.get("url"),
             form=value.get("form"),
             error=_opt(value.get("error"), Problem.from_json),
+            ticket=int(value.get("ticket") or 0),
         )
 
 
@@ -643,6 +726,10 @@ class TransactionView:
     challenges: tuple[ChallengeView, ...]
     user_id: str | None = None
     partial: bool = False
+    tickets: int = 1
+    """How many requests to the phone it takes, one after another; more than 1 for a batch only."""
+    ticket: int = 0
+    """Which of them is asked now, from 0; once ended, which was asked last."""
     credential: CredentialView | None = None
     signature: SignatureView | None = None
     error: Problem | None = None
@@ -653,6 +740,12 @@ class TransactionView:
     def terminal(self) -> bool:
         """True once it has ended."""
         return self.status != "pending"
+
+    @property
+    def signed_documents(self) -> tuple[DocumentView, ...]:
+        """Those whose artifact is there, also while the others are still asked for, and where the
+        transaction ended otherwise (``partial``)."""
+        return tuple(d for d in self.documents if d.status == "completed")
 
     def to_json(self) -> dict[str, Any]:
         """For the wire."""
@@ -666,6 +759,8 @@ class TransactionView:
             user_id=self.user_id,
             documents=[document.to_json() for document in self.documents],
             partial=self.partial or None,
+            ticket=self.ticket if self.tickets > 1 else None,
+            tickets=self.tickets if self.tickets > 1 else None,
             match_code=self.match_code,
             challenges=[challenge.to_json() for challenge in self.challenges],
             credential=self.credential.to_json() if self.credential else None,
@@ -693,6 +788,8 @@ class TransactionView:
                 user_id=value.get("user_id"),
                 documents=tuple(DocumentView.from_json(d) for d in value["documents"]),
                 partial=bool(value.get("partial", False)),
+                ticket=int(value.get("ticket") or 0),
+                tickets=int(value.get("tickets") or 1),
                 match_code=str(value["match_code"]),
                 challenges=tuple(ChallengeView.from_json(c) for c in value["challenges"]),
                 credential=_opt(value.get("credential"), CredentialView.from_json),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moica_gateway.domain.hints import (
+    batch_hint,
     brand,
     document_number,
     registration_hint,
@@ -168,3 +169,13 @@ def test_a_document_number_cannot_bring_a_match_code_of_its_own() -> None:
     """The holder would not know which one is the window's."""
     with pytest.raises(RequestError):
         document_number("1153000165驗證碼42")
+
+
+def test_a_batch_is_shown_by_its_first_document_and_how_many() -> None:
+    """One alone reads as a single signature; a number that is refused is refused here, too."""
+    assert batch_hint("42", "1153000165", 45, "") == "公文文號：1153000165 等 45 件 驗證碼：42"
+    assert batch_hint("42", "1153000165", 1, "示範") == signature_hint("42", "1153000165", "示範")
+    with pytest.raises(RequestError):
+        batch_hint("42", "115\u202e300", 2, "")
+    with pytest.raises(GatewayError):
+        batch_hint("42", "1153000165", 0, "")

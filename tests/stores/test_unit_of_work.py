@@ -30,6 +30,29 @@ async def test_transaction_comes_back_as_it_was_written(store: Any, make: Any) -
     assert await store.read(lambda u: u.transaction(make.ours, new.id)) == ended
 
 
+async def test_a_batch_comes_back_with_its_tickets(store: Any, make: Any) -> None:
+    """Which ticket covers a document, and which a challenge asks for, at every version."""
+    before = make.transaction()
+    first, second = before.documents
+    made = evolve(before, documents=(first, evolve(second, ticket=1)))
+    await store.write(lambda u: u.add_transaction(made))
+    assert await store.read(lambda u: u.transaction(make.ours, made.id)) == made
+    later = evolve(
+        made,
+        version=2,
+        partial=True,
+        documents=(
+            evolve(first, status=Status.COMPLETED, artifact=BlobId("art_1")),
+            made.documents[1],
+        ),
+        challenges=(*made.challenges, evolve(make.challenge(77), ticket=1)),
+    )
+    await store.write(lambda u: u.save_transaction(later))
+    found = await store.read(lambda u: u.transaction(make.ours, made.id))
+    assert found == later
+    assert (found.tickets, found.ticket) == (2, 1)
+
+
 async def test_instants_of_another_zone_come_back_equal_and_in_utc(store: Any, make: Any) -> None:
     """A deadline given in Taipei's time is the same instant when read."""
     taipei = timezone(timedelta(hours=8))

@@ -90,6 +90,13 @@ def tenant() -> None:
     help="In seconds.",
 )
 @click.option(
+    "--batch-max",
+    default=100,
+    type=click.IntRange(1, 1000),
+    show_default=True,
+    help="Documents of one batch.",
+)
+@click.option(
     "--return-origin", multiple=True, type=_Origin(), help="Origin that a return_url may have."
 )
 @click.pass_obj
@@ -100,6 +107,7 @@ def tenant_add(
     brand: str,
     time_limit: int,
     time_limit_max: int,
+    batch_max: int,
     return_origin: tuple[str, ...],
 ) -> None:
     """Add a tenant, or change its name and policy; the same again changes nothing."""
@@ -114,6 +122,7 @@ def tenant_add(
             time_limit_max=time_limit_max,
             brand=checked_brand(brand),
             return_origins=return_origin,
+            batch_max=batch_max,
         )
         await gateway.services.tenants.create_tenant(TenantId(tenant_id), name, policy)
 

@@ -10,7 +10,8 @@ What counts for the pause:
 - A **lapse**: a push that rang (the platform made its ticket) and ran out unanswered. Each such
   push counts, a further one of the same transaction too; a code or link that nobody used does not,
   since it rang nowhere.
-- An **approval**: a transaction that ends ``completed``, on whatever channel. It ends a pause and
+- An **approval**: a ticket that the holder confirmed and the judge accepted, on whatever channel: a
+  transaction's last, or one of a batch that goes on. It ends a pause and
   forgets the person's refusals, lapses and requests: the holder is there and wants this.
 - Neither, and so not breaking a row: ``cancelled`` and ``failed``, a push that never rang or that
   another channel overtook, and whatever comes after the end (a late approval is discarded, and so
@@ -176,7 +177,11 @@ def outcome_of(before: Transaction, after: Transaction) -> Outcome | None:
     """What a change says of the holder; None where it says nothing."""
     if before.status.terminal:
         return None
-    if after.status is Status.COMPLETED:
+    approved_before = {c.id for c in before.challenges if c.status is ChallengeStatus.APPROVED}
+    if after.status is Status.COMPLETED or any(
+        c.status is ChallengeStatus.APPROVED and c.id not in approved_before
+        for c in after.challenges
+    ):
         return Outcome(approved=True)
     if after.status is Status.REJECTED:
         return Outcome(misses=1)

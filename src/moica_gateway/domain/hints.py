@@ -12,7 +12,7 @@ from typing import Final
 
 from moica_gateway.errors import error
 
-__all__ = ["brand", "document_number", "registration_hint", "signature_hint"]
+__all__ = ["batch_hint", "brand", "document_number", "registration_hint", "signature_hint"]
 
 _CJK: Final = "\u3400-\u4dbf\u4e00-\u9fff"
 _NUMBER: Final = re.compile(rf"[0-9A-Za-z{_CJK}][0-9A-Za-z{_CJK}\-_/.()（）]{{0,49}}")
@@ -63,6 +63,27 @@ def signature_hint(match_code: str, number: str, tenant_brand: str) -> str:
         ConfigurationError: for a brand that `brand` refuses.
     """
     return _hint(f"公文文號：{document_number(number)}", match_code, tenant_brand)
+
+
+def batch_hint(match_code: str, number: str, count: int, tenant_brand: str) -> str:
+    """What is signed, by its first document: ``公文文號：1153000165 等 45 件 驗證碼：42``. Every
+    ticket of a batch shows the same words; one document is shown as `signature_hint` says.
+
+    Args:
+        match_code: Two digits.
+        number: The first document's.
+        count: Of all documents, at least 1.
+        tenant_brand: Of the administrator's, or empty.
+
+    Raises:
+        RequestError: for a number that `document_number` refuses.
+        ConfigurationError: for a brand that `brand` refuses.
+    """
+    if count == 1:
+        return signature_hint(match_code, number, tenant_brand)
+    if count < 1:
+        raise error("internal_error", f"expected at least one document, came {count}")
+    return _hint(f"公文文號：{document_number(number)} 等 {count} 件", match_code, tenant_brand)
 
 
 def registration_hint(match_code: str, tenant_brand: str) -> str:

@@ -1,13 +1,15 @@
 """What follows from an event: ``decide(transaction, event, now) -> Decision``. Pure.
 
 The one place for the rules of states and deadlines (design, "States and deadlines"). It asks
-nobody, writes nothing, and never changes a terminal state. The poller brings answers, the services
+nobody, writes nothing, and never changes a terminal state. Where a batch takes several tickets, an
+approval ends only its own ticket, and the next one's first challenge is part of the decision. The
+poller brings answers, the services
 begin and cancel; `services.settlement` is the only one who commits what is decided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -85,6 +87,9 @@ class Answered:
 
     challenge_id: ChallengeId
     answer: Pending | Refused | Lapsed | Fault | Verified
+    next_challenge: Challenge | Problem | None = None
+    """Where documents remain after a `Verified`: how the phone is asked for them (ticket, channel,
+    and times are set here), or why it cannot be."""
 
 
 @frozen(kw_only=True)
@@ -131,12 +136,14 @@ class Decision:
     """``transaction`` is the given one where nothing ``changed``; notes may stand without change.
 
     ``announce`` is the event type for the document system where the transaction has just ended.
+    ``begin`` is the next ticket's first challenge, to be started after the commit.
     """
 
     transaction: Transaction
     changed: bool
     notes: tuple[Note, ...] = ()
     announce: str | None = None
+    begin: Challenge | None = None
 
 
 def settle_by(transaction: Transaction, process_start: datetime) -> datetime:
@@ -213,23 +220,25 @@ def _end(
     now: datetime,
     *,
     why: Problem | None = None,
-    document: Callable[[Document], Document] | None = None,
     notes: tuple[Note, ...] = (),
     **changes: Any,
 ) -> Decision:
-    """Into a terminal state: everything that is still open becomes ``closed``."""
-    finish = document or (lambda d: evolve(d, status=status))
+    """Into a terminal state: everything that is still open becomes ``closed``, and what an earlier
+    ticket signed stays signed."""
+    documents = tuple(
+        d if d.status is Status.COMPLETED else evolve(d, status=status)
+        for d in transaction.documents
+    )
+    signed = any(d.status is Status.COMPLETED for d in documents)
     ended = evolve(
         transaction,
         version=transaction.version + 1,
         status=status,
         error=why,
         ended_at=now,
-        documents=tuple(finish(d) for d in transaction.documents),
-        challenges=tuple(
-            evolve(c, status=ChallengeStatus.CLOSED) if c.status.open else c
-            for c in transaction.challenges
-        ),
+        documents=documents,
+        partial=signed and status is not Status.COMPLETED,
+        challenges=_closed(transaction.challenges),
         **changes,
     )
     announce = (
@@ -248,6 +257,19 @@ def _end(
         notes=(*notes, Note(action=f"transaction.{status.value}", data=data)),
         announce=announce,
     )
+
+
+def _closed(challenges: tuple[Challenge, ...]) -> tuple[Challenge, ...]:
+    return tuple(
+        evolve(c, status=ChallengeStatus.CLOSED) if c.status.open else c for c in challenges
+    )
+
+
+def _end_of(transaction: Transaction, ticket: int) -> datetime:
+    """When the last of a ticket's challenges must have ended."""
+    if ticket == 0:
+        return transaction.created_at + MAX_LIFETIME
+    return min(c.created_at for c in transaction.challenges_of(ticket)) + MAX_LIFETIME
 
 
 def _end_unless_ended(
@@ -284,8 +306,11 @@ def _begin_ended(transaction: Transaction, event: BeginEnded, now: datetime) -> 
     else:
         why = event.result.problem
     note = _fault_note("challenge.failed", challenge, why)
-    if transaction.status.terminal:
+    overtaken = challenge.status is ChallengeStatus.CLOSED
+    if transaction.status.terminal or (overtaken and why.what_helps != "fail"):
         return _unchanged(transaction, note)
+    if overtaken:
+        return _end(transaction, Status.FAILED, now, why=why, notes=(note,))
     failed = _with_challenge(transaction, challenge.id, status=ChallengeStatus.FAILED, problem=why)
     goes_on = failed.open_challenges or (why.what_helps == "qr" and now < failed.expires_at)
     # What fails verification ends everything: who forges one ticket is on the way of the others.
@@ -300,10 +325,10 @@ def _sent(
     # The platform's limit runs from its receipt, before this moment: at our deadline its ticket
     # has surely lapsed, so that what the deciding poll finds is final.
     expires_at = min(
-        now + timedelta(seconds=challenge.time_limit), transaction.created_at + MAX_LIFETIME
+        now + timedelta(seconds=challenge.time_limit), _end_of(transaction, challenge.ticket)
     )
     note = Note(action="challenge.sent", data={"challenge": challenge.id})
-    if transaction.status.terminal:
+    if transaction.status.terminal or challenge.status is ChallengeStatus.CLOSED:
         # Kept to be watched: an approval that still comes is recorded as late. Nobody outside
         # sees a difference, so the version stays.
         watched = _with_challenge(transaction, challenge.id, handle=handle, expires_at=expires_at)
@@ -315,32 +340,22 @@ def _sent(
         status=ChallengeStatus.SENT,
         expires_at=expires_at,
     )
-    return _changed(evolve(sent, expires_at=max(c.expires_at for c in sent.challenges)), note)
+    return _changed(evolve(sent, expires_at=_latest(sent)), note)
+
+
+def _latest(transaction: Transaction) -> datetime:
+    """Of the open ticket's challenges; those of a signed one hold up nothing."""
+    return max(c.expires_at for c in transaction.challenges_of(transaction.ticket))
 
 
 def _answered(transaction: Transaction, event: Answered, now: datetime) -> Decision:
     challenge = transaction.challenge(event.challenge_id)
     answer = event.answer
-    if transaction.status.terminal:
-        if isinstance(answer, Verified) and challenge.status is ChallengeStatus.CLOSED:
-            return _unchanged(
-                transaction,
-                Note(action="transaction.late_answer", data={"challenge": challenge.id}),
-            )
-        if (
-            isinstance(answer, Fault)
-            and answer.problem.what_helps == "fail"
-            and challenge.status is ChallengeStatus.CLOSED
-        ):
-            return _unchanged(
-                transaction, _fault_note("challenge.fault", challenge, answer.problem)
-            )
-        return _unchanged(transaction)
-    if not challenge.status.open:
-        return _unchanged(transaction)
+    if transaction.status.terminal or not challenge.status.open:
+        return _late(transaction, challenge, answer, now)
     match answer:
         case Verified():
-            return _complete(transaction, challenge, answer, now)
+            return _approve(transaction, challenge, answer, event.next_challenge, now)
         case Refused(problem=why):
             refused = _with_challenge(
                 transaction, challenge.id, status=ChallengeStatus.REFUSED, problem=why
@@ -367,17 +382,51 @@ def _answered(transaction: Transaction, event: Answered, now: datetime) -> Decis
             )
 
 
-def _complete(
-    transaction: Transaction, challenge: Challenge, answer: Verified, now: datetime
+def _late(
+    transaction: Transaction,
+    challenge: Challenge,
+    answer: Pending | Refused | Lapsed | Fault | Verified,
+    now: datetime,
 ) -> Decision:
-    approved = _with_challenge(transaction, challenge.id, status=ChallengeStatus.APPROVED)
+    """What is still said of a ticket that something else has overtaken."""
+    if challenge.status is not ChallengeStatus.CLOSED:
+        return _unchanged(transaction)
+    if isinstance(answer, Verified):
+        return _unchanged(
+            transaction, Note(action="transaction.late_answer", data={"challenge": challenge.id})
+        )
+    if isinstance(answer, Fault) and answer.problem.what_helps == "fail":
+        note = _fault_note("challenge.fault", challenge, answer.problem)
+        if transaction.status.terminal:
+            return _unchanged(transaction, note)
+        # Who forges an answer to a batch's earlier ticket is on the way of the later ones.
+        return _end(transaction, Status.FAILED, now, why=answer.problem, notes=(note,))
+    return _unchanged(transaction)
 
+
+def _approve(
+    transaction: Transaction,
+    challenge: Challenge,
+    answer: Verified,
+    next_challenge: Challenge | Problem | None,
+    now: datetime,
+) -> Decision:
     def with_artifact(document: Document) -> Document:
+        if document.ticket != challenge.ticket:
+            return document
         blob, media_type = answer.artifacts.get(document.id, (None, None))
         return evolve(
             document, status=Status.COMPLETED, artifact=blob, artifact_media_type=media_type
         )
 
+    approved = _with_challenge(transaction, challenge.id, status=ChallengeStatus.APPROVED)
+    approved = evolve(
+        approved,
+        documents=tuple(with_artifact(d) for d in transaction.documents),
+        signature=answer.signature,
+    )
+    if any(d.status is not Status.COMPLETED for d in approved.documents):
+        return _go_on(approved, challenge, next_challenge, now)
     credential_id = (
         answer.credential.id
         if transaction.kind is Kind.REGISTRATION and answer.credential
@@ -387,10 +436,57 @@ def _complete(
         approved,
         Status.COMPLETED,
         now,
-        document=with_artifact,
-        signature=answer.signature,
         credential_id=credential_id,
     )
+
+
+def _go_on(
+    approved: Transaction,
+    challenge: Challenge,
+    next_challenge: Challenge | Problem | None,
+    now: datetime,
+) -> Decision:
+    """One ticket of several is signed: the next one gets the time limit anew."""
+    signed = Note(
+        action="ticket.signed",
+        data={
+            "challenge": challenge.id,
+            "ticket": challenge.ticket,
+            "documents": len(approved.documents_of(challenge.ticket)),
+        },
+    )
+    if not isinstance(next_challenge, Challenge):
+        why = next_challenge or problem(
+            "internal_error", "expected a challenge for the next ticket of the batch, came none"
+        )
+        return _end(approved, Status.FAILED, now, why=why, notes=(signed,))
+    following = evolve(
+        next_challenge,
+        ticket=challenge.ticket + 1,
+        channel=challenge.channel,
+        return_url=challenge.return_url,
+        time_limit=approved.time_limit,
+        created_at=now,
+        expires_at=now + timedelta(seconds=approved.time_limit),
+    )
+    added = Note(
+        action="challenge.added",
+        data={
+            "challenge": following.id,
+            "channel": following.channel.value,
+            "ticket": following.ticket,
+        },
+    )
+    decision = _changed(
+        evolve(
+            approved,
+            challenges=(*_closed(approved.challenges), following),
+            expires_at=following.expires_at,
+        ),
+        signed,
+        added,
+    )
+    return evolve(decision, begin=following)
 
 
 def _lapse(
@@ -423,28 +519,29 @@ def _add_challenge(transaction: Transaction, challenge: Challenge, now: datetime
             f"expected a pending transaction, this one is {transaction.status.value}; "
             "the integrator starts a new one",
         )
-    end = transaction.created_at + MAX_LIFETIME
-    if len(transaction.challenges) >= MAX_CHALLENGES:
+    ticket = transaction.ticket
+    end = _end_of(transaction, ticket)
+    if len(transaction.challenges_of(ticket)) >= MAX_CHALLENGES:
         raise error(
             "challenge_limit",
-            f"expected at most {MAX_CHALLENGES} challenges a transaction; start a new one",
+            f"expected at most {MAX_CHALLENGES} challenges a ticket; start a new transaction",
         )
     if end - now < MIN_REMAINING:
         raise error(
             "challenge_limit",
-            "expected at least 30 s before the transaction's 600 s are over; start a new one",
+            "expected at least 30 s before the ticket's 600 s are over; start a new transaction",
         )
     limit = min(challenge.time_limit, int((end - now).total_seconds()))
     added = evolve(
-        challenge, time_limit=limit, created_at=now, expires_at=now + timedelta(seconds=limit)
+        challenge,
+        ticket=ticket,
+        time_limit=limit,
+        created_at=now,
+        expires_at=now + timedelta(seconds=limit),
     )
-    challenges = (*transaction.challenges, added)
+    extended = evolve(transaction, challenges=(*transaction.challenges, added))
     return _changed(
-        evolve(
-            transaction,
-            challenges=challenges,
-            expires_at=max(c.expires_at for c in challenges),
-        ),
+        evolve(extended, expires_at=_latest(extended)),
         Note(
             action="challenge.added",
             data={"challenge": challenge.id, "channel": challenge.channel.value},

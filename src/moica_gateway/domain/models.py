@@ -293,7 +293,9 @@ class Document:
     artifact: BlobId | None = None
     artifact_media_type: str | None = None
     status: Status | None = None
-    """Set once the transaction has ended."""
+    """``completed`` once signed; otherwise set when the transaction has ended."""
+    ticket: int = 0
+    """Which ticket covers it, from 0: a batch of many documents asks the phone several times."""
 
 
 @frozen(kw_only=True)
@@ -335,6 +337,8 @@ class Challenge:
     handle: Handle | None = None
     problem: Problem | None = None
     return_url: str | None = None
+    ticket: int = 0
+    """For the documents of which `Document.ticket` it asks."""
 
 
 @frozen(kw_only=True)
@@ -356,7 +360,7 @@ class Check:
 
 @frozen(kw_only=True)
 class SignatureResult:
-    """What a completed signature was made with."""
+    """What a completed signature was made with; of a batch, the latest ticket's."""
 
     certificate: bytes = field(repr=False)
     signed_at: datetime
@@ -400,6 +404,24 @@ class Transaction:
     def open_challenges(self) -> tuple[Challenge, ...]:
         """Those whose answer may still decide."""
         return tuple(c for c in self.challenges if c.status.open)
+
+    @property
+    def tickets(self) -> int:
+        """How many tickets it takes, one after another, until every document is signed."""
+        return max((d.ticket for d in self.documents), default=0) + 1
+
+    @property
+    def ticket(self) -> int:
+        """The one that is asked now, from 0; once ended, the last one that was asked."""
+        return max((c.ticket for c in self.challenges), default=0)
+
+    def documents_of(self, ticket: int) -> tuple[Document, ...]:
+        """What one confirmation on that ticket signs, in order."""
+        return tuple(d for d in self.documents if d.ticket == ticket)
+
+    def challenges_of(self, ticket: int) -> tuple[Challenge, ...]:
+        """The ways in which the phone was asked for that ticket's documents."""
+        return tuple(c for c in self.challenges if c.ticket == ticket)
 
     def challenge(self, challenge_id: ChallengeId) -> Challenge:
         """By id. Raises ``KeyError``."""

@@ -20,6 +20,7 @@ class TenantPolicy:
         certificate_changed: For bare formats only: another certificate of the same person fails.
         brand: Put in front of every hint, for example 「國立示範大學」; at most 20 characters.
         return_origins: Origins that a ``return_url`` may have.
+        batch_max: Documents of one batch; a caller who sends more gets 422.
     """
 
     time_limit_default: int = 60
@@ -28,3 +29,4 @@ class TenantPolicy:
     certificate_changed: Literal["fail"] = "fail"
     brand: str = ""
     return_origins: tuple[str, ...] = ()
+    batch_max: int = 100

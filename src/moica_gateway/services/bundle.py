@@ -42,6 +42,7 @@ def make_services(
 ) -> Services:
     """``watch`` is the poller's."""
     challenges = Challenges(context, settlement, watch)
+    settlement.goes_on_with(challenges)
     creation = Creation(context, settlement, challenges)
     return Services(
         registration=Registration(context, creation),

@@ -1,4 +1,5 @@
-"""Ways to reach the phone: the first, and further ones while a transaction is pending.
+"""Ways to reach the phone: the first, further ones while a transaction is pending, and the first
+one of a batch's next ticket.
 
 A challenge is in the database as ``starting`` before the platform is asked, and the platform is
 asked once. The asking goes on when the caller leaves; what it brings is settlement's.
@@ -13,6 +14,8 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import structlog
+
 from moica_gateway.domain.lifecycle import SETTLE_GRACE
 from moica_gateway.domain.models import (
     Begin,
@@ -24,7 +27,8 @@ from moica_gateway.domain.models import (
     Transaction,
 )
 from moica_gateway.domain.values import ChallengeId, IdNumber, Tbs, TransactionId
-from moica_gateway.errors import GatewayError, error
+from moica_gateway.errors import GatewayError, Problem, error
+from moica_gateway.ports import UnitOfWork
 from moica_gateway.services.commands import Caller, IdempotencyUse
 from moica_gateway.services.context import Context, load
 from moica_gateway.services.prepared import prepared_from_blob
@@ -46,6 +50,7 @@ class Challenges:
         self._context = context
         self._settlement = settlement
         self._watch = watch
+        self._log = structlog.get_logger("moica_gateway.challenges")
         self._running: set[asyncio.Task[None]] = set()
 
     def new(
@@ -95,20 +100,14 @@ class Challenges:
                 ``idempotency_mismatch``, or a foreign ``return_url``.
         """
 
-        def material(uow: Any) -> tuple[Transaction, Tenant, IdNumber, tuple[Tbs, ...]]:
+        def material(uow: UnitOfWork) -> tuple[Transaction, Tenant]:
             transaction = load(uow, caller.tenant, transaction_id)
             tenant = uow.tenant(caller.tenant)
-            person = uow.person(caller.tenant, transaction.person_id)
-            if tenant is None or person is None:
-                raise error("transaction_closed", "the person or tenant is gone")
-            messages = tuple(
-                prepared_from_blob(uow.blobs.get(caller.tenant, d.prepared)).message
-                for d in transaction.documents
-                if d.prepared is not None
-            )
-            return transaction, tenant, person.id_number, messages
+            if tenant is None:
+                raise error("transaction_closed", "the tenant is gone")
+            return transaction, tenant
 
-        transaction, tenant, id_number, messages = await self._context.store.read(material)
+        transaction, tenant = await self._context.store.read(material)
         self.check_return_url(return_url, tenant)
         challenge = self.new(channel, transaction.time_limit, tenant, return_url=return_url)
         added = await self._settlement.add_challenge(
@@ -120,14 +119,68 @@ class Challenges:
         )
         if challenge.id not in {c.id for c in added.challenges}:
             return added
+        # Only now is it sure which ticket it asks for: an approval may have come in between.
+        written = added.challenge(challenge.id)
+        id_number, messages = await self._context.store.read(
+            lambda uow: _asked_for(uow, added, written.ticket)
+        )
         await self.start(
             added,
-            added.challenge(challenge.id),
+            written,
             messages=messages,
             id_number=id_number,
             wait=_ANSWER_WITHIN,
         )
         return await self._context.store.read(lambda uow: load(uow, caller.tenant, transaction_id))
+
+    async def prepare(self, transaction: Transaction, channel: Channel) -> Challenge | Problem:
+        """The next ticket's first, not written yet; or why there can be none."""
+        tenant = await self._context.store.read(lambda uow: uow.tenant(transaction.tenant))
+        try:
+            if tenant is None:
+                raise error("transaction_closed", "the tenant is gone")
+            return self.new(channel, transaction.time_limit, tenant, return_url=None)
+        except GatewayError as e:
+            return e.problem
+
+    def begin(self, transaction: Transaction, challenge: Challenge) -> None:
+        """Ask for the next ticket of a batch, in a task of its own."""
+        # Its deadline is kept whatever becomes of the asking.
+        self._watch(transaction)
+        self._spawn(self._begin(transaction, challenge)).add_done_callback(self._begun)
+
+    def _begun(self, task: asyncio.Task[None]) -> None:
+        # Nobody waits for it; only the kind is said, a text may hold what must not be logged.
+        if not task.cancelled() and (raised := task.exception()) is not None:
+            self._log.error("challenges.next_ticket_failed", kind=type(raised).__name__)
+
+    async def _begin(self, transaction: Transaction, challenge: Challenge) -> None:
+        try:
+            id_number, messages = await self._read_asked_for(transaction, challenge.ticket)
+            await self.start(
+                transaction,
+                challenge,
+                messages=messages,
+                id_number=id_number,
+                wait=_ANSWER_WITHIN,
+            )
+        except GatewayError as e:
+            # Not asked again here: the platform may have been. It ends by its deadline.
+            self._log.error("challenges.next_ticket_failed", code=e.code)
+
+    async def _read_asked_for(
+        self, transaction: Transaction, ticket: int
+    ) -> tuple[IdNumber, tuple[Tbs, ...]]:
+        while True:
+            try:
+                return await self._context.store.read(
+                    lambda uow: _asked_for(uow, transaction, ticket)
+                )
+            except GatewayError as e:
+                late = self._context.clock.now() >= transaction.expires_at
+                if e.code != "storage_unavailable" or late:
+                    raise
+                await self._context.clock.sleep(_STORE_RETRY)
 
     def presentation(self, challenge: Challenge) -> Presentation:
         """QR payload, link or form of an open challenge; empty otherwise, and once it has lapsed,
@@ -240,3 +293,17 @@ class Challenges:
                 "for this tenant",
                 member="return_url",
             )
+
+
+def _asked_for(
+    uow: UnitOfWork, transaction: Transaction, ticket: int
+) -> tuple[IdNumber, tuple[Tbs, ...]]:
+    """Whom the platform is asked about, and what that ticket's confirmation signs."""
+    person = uow.person(transaction.tenant, transaction.person_id)
+    if person is None:
+        raise error("transaction_closed", "the person is gone")
+    return person.id_number, tuple(
+        prepared_from_blob(uow.blobs.get(transaction.tenant, d.prepared)).message
+        for d in transaction.documents_of(ticket)
+        if d.prepared is not None
+    )

@@ -90,7 +90,7 @@ class NewDocument:
 
 @frozen(kw_only=True)
 class NewSignature:
-    """``POST /v1/signatures``; ``documents`` is a list inside, always."""
+    """``POST /v1/signatures`` and ``/v1/signature-batches``; ``documents`` is a list, always."""
 
     user_id: str
     documents: tuple[NewDocument, ...]

@@ -7,8 +7,9 @@ within 5 s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 from attrs import evolve, frozen
 
@@ -25,7 +26,7 @@ from moica_gateway.domain.models import (
 )
 from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import BlobId, DocumentId, TenantId
-from moica_gateway.errors import error
+from moica_gateway.errors import GatewayError, error, error_of
 from moica_gateway.ports import UnitOfWork
 from moica_gateway.services.brakes import count_request, observed
 from moica_gateway.services.challenges import Challenges
@@ -35,9 +36,28 @@ from moica_gateway.services.idempotency import remember, used
 from moica_gateway.services.prepared import prepared_to_blob
 from moica_gateway.services.settlement import Settlement
 
-__all__ = ["Creation", "Draft"]
+__all__ = ["Creation", "Draft", "of_document"]
 
 _ANSWER_WITHIN: Final = 5.0
+
+
+@contextmanager
+def of_document(index: int | None, id: str | None = None) -> Iterator[None]:
+    """A refusal inside says which document of several it means: ``document_index`` (from 0), and
+    ``document_id`` where the caller gave one. Without an index it stays as it is."""
+    try:
+        yield
+    except GatewayError as e:
+        if index is None or "document_index" in e.problem.extra:
+            raise
+        which: dict[str, Any] = {"document_index": index}
+        if id is not None:
+            which["document_id"] = id
+        member = e.problem.extra.get("member")
+        which["member"] = f"documents[{index}]" + (f".{member}" if member else "")
+        raise error_of(
+            e.problem.with_detail(f"`documents[{index}]`: {e.problem.detail}", **which)
+        ) from e
 
 
 @frozen(kw_only=True)
@@ -97,7 +117,11 @@ class Creation:
         await self._challenges.start(
             transaction,
             transaction.challenges[0],
-            messages=tuple(p.message for p in draft.prepared),
+            messages=tuple(
+                prepared.message
+                for document, prepared in zip(transaction.documents, draft.prepared, strict=True)
+                if document.ticket == 0
+            ),
             id_number=draft.person.id_number,
             wait=_ANSWER_WITHIN,
         )
@@ -144,11 +168,32 @@ class Creation:
         return self._challenges.new(channel, time_limit, tenant, return_url=None)
 
     def documents(
-        self, documents: Sequence[Document], prepared: Sequence[Prepared]
+        self,
+        documents: Sequence[Document],
+        prepared: Sequence[Prepared],
+        asked_ids: Sequence[str | None] = (),
     ) -> tuple[Document, ...]:
-        """Each with the id of the blob that its prepared bytes will be."""
-        self._context.upstream.accepts([p.message for p in prepared])
-        return tuple(evolve(d, prepared=BlobId(self._context.new_id("pre"))) for d in documents)
+        """Each with the id of the blob that its prepared bytes will be, and its ticket: as many
+        in a row as the platform takes at once.
+
+        Raises:
+            RequestError: what the upstream says of the messages; of one among several documents
+                with its place, as `of_document` says.
+        """
+        upstream = self._context.upstream
+        messages = [p.message for p in prepared]
+        if len(messages) > 1:
+            for index, (message, id) in enumerate(zip(messages, asked_ids, strict=True)):
+                with of_document(index, id):
+                    upstream.accepts([message])
+        for start in range(0, len(messages), upstream.max_messages):
+            upstream.accepts(messages[start : start + upstream.max_messages])
+        return tuple(
+            evolve(
+                d, prepared=BlobId(self._context.new_id("pre")), ticket=n // upstream.max_messages
+            )
+            for n, d in enumerate(documents)
+        )
 
     def document_id(self, asked: str | None) -> DocumentId:
         """The caller's, or a new one."""

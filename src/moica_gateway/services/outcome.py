@@ -15,6 +15,7 @@ from moica_gateway.domain.models import (
     Credential,
     CredentialStatus,
     CredentialType,
+    Document,
     Expected,
     Fault,
     Kind,
@@ -38,9 +39,10 @@ __all__ = ["Made", "Material", "OutcomeMaker", "enable", "register", "resolve"]
 
 @frozen(kw_only=True)
 class Material:
-    """What is read before the judge is asked."""
+    """What is read before the judge is asked: of one ticket."""
 
     transaction: Transaction
+    documents: tuple[Document, ...]
     person: Person
     prepared: tuple[Prepared, ...]
     pinned: Credential | None
@@ -63,9 +65,10 @@ class OutcomeMaker:
         self._context = context
 
     def material(
-        self, uow: UnitOfWork, tenant: TenantId, transaction_id: TransactionId
+        self, uow: UnitOfWork, tenant: TenantId, transaction_id: TransactionId, ticket: int
     ) -> Material:
         transaction = load(uow, tenant, transaction_id)
+        documents = transaction.documents_of(ticket)
         person = uow.person(tenant, transaction.person_id)
         if person is None:
             raise error("credential_disabled", "the person was erased meanwhile")
@@ -77,9 +80,10 @@ class OutcomeMaker:
         return Material(
             transaction=transaction,
             person=person,
+            documents=documents,
             prepared=tuple(
                 prepared_from_blob(uow.blobs.get(tenant, d.prepared))
-                for d in transaction.documents
+                for d in documents
                 if d.prepared is not None
             ),
             pinned=pinned,
@@ -133,7 +137,7 @@ class OutcomeMaker:
         artifacts: dict[BlobId, bytes] = {}
         by_document: dict[str, tuple[BlobId, str]] = {}
         for document, prepared, signature in zip(
-            transaction.documents, material.prepared, proof.unverified_signatures, strict=True
+            material.documents, material.prepared, proof.unverified_signatures, strict=True
         ):
             artifact = format_.finish(prepared, signature, sign_context)
             blob_id = BlobId(context.new_id("art"))

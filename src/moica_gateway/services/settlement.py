@@ -3,12 +3,16 @@
 Whatever ends a transaction (an answer, a deadline, a cancel, a start that failed, a disabled
 credential) passes through `Settlement`: the judge is asked and the artifact assembled before, then
 `lifecycle.decide` says what follows, and outcome, artifact, credential, audit rows and outbox row
-go into one unit of work. Only after the commit are windows and the delivery told.
+go into one unit of work. Only after the commit are windows and the delivery told, and the next
+ticket of a batch is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from attrs import evolve
 
 from moica_gateway.domain.lifecycle import (
     AddChallenge,
@@ -25,17 +29,18 @@ from moica_gateway.domain.models import (
     Approved,
     Begun,
     Challenge,
+    ChallengeStatus,
+    Channel,
     Fault,
     Lapsed,
     Pending,
     Refused,
     SignatureResult,
     StartUnknown,
-    Status,
     Transaction,
 )
 from moica_gateway.domain.values import BlobId, ChallengeId, TenantId, TransactionId
-from moica_gateway.errors import Problem
+from moica_gateway.errors import GatewayError, Problem
 from moica_gateway.ports import UnitOfWork
 from moica_gateway.services.brakes import count_request, observed, remember_outcome
 from moica_gateway.services.commands import Caller, IdempotencyUse
@@ -43,10 +48,20 @@ from moica_gateway.services.context import Context, load, record_decision
 from moica_gateway.services.idempotency import remember, used
 from moica_gateway.services.outcome import OutcomeMaker, register, resolve
 
-__all__ = ["Settlement"]
+__all__ = ["Onward", "Settlement"]
 
 _WORKER = "worker"
 _Event = BeginEnded | Answered | SettleBy | Cancel | CredentialGone | AddChallenge
+
+
+class Onward(Protocol):
+    """Who asks the phone for the next ticket of a batch."""
+
+    async def prepare(self, transaction: Transaction, channel: Channel) -> Challenge | Problem:
+        """A challenge that is not written yet, or why there can be none."""
+
+    def begin(self, transaction: Transaction, challenge: Challenge) -> None:
+        """Ask the platform; it is written by now. Returns at once and raises nothing."""
 
 
 class Settlement:
@@ -55,6 +70,11 @@ class Settlement:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._maker = OutcomeMaker(context)
+        self._onward: Onward | None = None
+
+    def goes_on_with(self, onward: Onward) -> None:
+        """Set once, when the services are put together."""
+        self._onward = onward
 
     # -- what workers and challenges bring -------------------------------------------------
 
@@ -181,10 +201,25 @@ class Settlement:
     ) -> Decision:
         now = self._context.clock.now()
         decision = decide(transaction, event, now)
-        record_decision(uow, decision, message_id=self._context.new_id("evt"), at=now, actor=actor)
         if decision.changed:
             remember_outcome(self._context, uow, transaction, decision.transaction)
+        if decision.begin is not None and isinstance(event, Answered):
+            # Behind the approval, which has just taken the brakes off this person.
+            refused = self._braked(uow, decision.transaction, decision.begin)
+            if refused is not None:
+                decision = decide(transaction, evolve(event, next_challenge=refused), now)
+        record_decision(uow, decision, message_id=self._context.new_id("evt"), at=now, actor=actor)
         return decision
+
+    def _braked(
+        self, uow: UnitOfWork, transaction: Transaction, challenge: Challenge
+    ) -> Problem | None:
+        try:
+            with observed(self._context):
+                count_request(self._context, uow, transaction, challenge.channel)
+        except GatewayError as e:
+            return e.problem
+        return None
 
     async def _apply(
         self, tenant: TenantId, transaction_id: TransactionId, event: _Event, actor: str
@@ -196,6 +231,8 @@ class Settlement:
     async def _commit(self, work: Callable[[UnitOfWork], Decision]) -> Transaction:
         decision = await self._context.store.write(work)
         if decision.changed:
+            if decision.begin is not None and self._onward is not None:
+                self._onward.begin(decision.transaction, decision.begin)
             await self.told(decision.transaction, announce=decision.announce is not None)
         return decision.transaction
 
@@ -207,7 +244,8 @@ class Settlement:
         answer: Approved,
     ) -> Transaction:
         current = await self._context.store.read(lambda uow: load(uow, tenant, transaction_id))
-        if current.status.terminal:
+        challenge = current.challenge(challenge_id)
+        if current.status.terminal or not challenge.status.open:
             # Its signature is discarded unjudged; that it came is recorded. The person may have
             # been erased meanwhile, so nothing more is read.
             late = Verified(
@@ -222,7 +260,7 @@ class Settlement:
             event = Answered(challenge_id=challenge_id, answer=late)
             return await self._apply(tenant, transaction_id, event, _WORKER)
         material = await self._context.store.read(
-            lambda uow: self._maker.material(uow, tenant, transaction_id)
+            lambda uow: self._maker.material(uow, tenant, transaction_id, challenge.ticket)
         )
         made = await self._maker.make(material, answer)
         if isinstance(made, Fault):
@@ -231,14 +269,21 @@ class Settlement:
                 tenant, transaction_id, Answered(challenge_id=challenge_id, answer=made), _WORKER
             )
         accepted = made
+        next_challenge = (
+            await self._onward.prepare(current, challenge.channel)
+            if self._onward is not None and challenge.ticket + 1 < current.tickets
+            else None
+        )
 
         def work(uow: UnitOfWork) -> Decision:
             transaction = load(uow, tenant, transaction_id)
             outcome = resolve(uow, transaction, accepted)
-            decision = self._decide(
-                uow, transaction, Answered(challenge_id=challenge_id, answer=outcome), _WORKER
+            event = Answered(
+                challenge_id=challenge_id, answer=outcome, next_challenge=next_challenge
             )
-            if decision.changed and decision.transaction.status is Status.COMPLETED:
+            decision = self._decide(uow, transaction, event, _WORKER)
+            decided = decision.transaction.challenge(challenge_id)
+            if decision.changed and decided.status is ChallengeStatus.APPROVED:
                 for blob_id, data in accepted.artifacts.items():
                     uow.blobs.put(tenant, blob_id, data)
                 uow.blobs.put(tenant, BlobId(self._context.new_id("raw")), accepted.raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from moica_gateway.domain.hints import document_number, signature_hint
+from moica_gateway.domain.hints import batch_hint, document_number
 from moica_gateway.domain.models import (
     Credential,
     CredentialStatus,
@@ -16,7 +16,8 @@ from moica_gateway.domain.models import (
     Status,
     Transaction,
 )
-from moica_gateway.domain.values import TransactionId
+from moica_gateway.domain.policy import TenantPolicy
+from moica_gateway.domain.values import DocumentId, TransactionId
 from moica_gateway.errors import error
 from moica_gateway.ports import Format, UnitOfWork
 from moica_gateway.services.commands import (
@@ -27,7 +28,7 @@ from moica_gateway.services.commands import (
     NewSignature,
 )
 from moica_gateway.services.context import Context
-from moica_gateway.services.creation import Creation, Draft
+from moica_gateway.services.creation import Creation, Draft, of_document
 
 __all__ = ["Signing"]
 
@@ -35,7 +36,7 @@ _DEFAULT_FORMAT = "cades"
 
 
 class Signing:
-    """``POST /v1/signatures``."""
+    """``POST /v1/signatures`` and ``/v1/signature-batches``."""
 
     def __init__(self, context: Context, creation: Creation) -> None:
         self._context = context
@@ -69,8 +70,8 @@ class Signing:
             raise _no_credential()
         now = self._context.clock.now()
         match_code = self._creation.match_code()
-        documents = [self._document(d) for d in new.documents]
-        hint = signature_hint(match_code, documents[0].number, tenant.policy.brand)
+        documents = self._documents(new, tenant.policy)
+        hint = batch_hint(match_code, documents[0].number, len(documents), tenant.policy.brand)
         context = SignContext(
             hint=hint,
             at=now,
@@ -79,10 +80,11 @@ class Signing:
             environment=self._context.environment,
             level=level,
         )
-        prepared: tuple[Prepared, ...] = tuple(
-            format_.prepare(document, given.content, context)
-            for document, given in zip(documents, new.documents, strict=True)
-        )
+        several = len(documents) > 1
+        prepared: list[Prepared] = []
+        for index, (document, given) in enumerate(zip(documents, new.documents, strict=True)):
+            with of_document(index if several else None, given.id):
+                prepared.append(format_.prepare(document, given.content, context))
         transaction = Transaction(
             id=TransactionId(self._context.new_id("txn")),
             tenant=caller.tenant,
@@ -95,7 +97,7 @@ class Signing:
             person_id=person.id,
             match_code=match_code,
             hint=hint,
-            documents=self._creation.documents(documents, prepared),
+            documents=self._creation.documents(documents, prepared, [d.id for d in new.documents]),
             challenges=(challenge,),
             policy=tenant.policy,
             time_limit=limit,
@@ -116,7 +118,7 @@ class Signing:
             caller,
             Draft(
                 transaction=transaction,
-                prepared=prepared,
+                prepared=tuple(prepared),
                 person=person,
                 supersede=new.supersede,
                 check=check,
@@ -154,6 +156,38 @@ class Signing:
         if not credential.not_before <= self._context.clock.now() <= credential.not_after:
             raise _expired()
         return credential
+
+    def _documents(self, new: NewSignature, policy: TenantPolicy) -> list[Document]:
+        count = len(new.documents)
+        if not 1 <= count <= policy.batch_max:
+            raise error(
+                "request_invalid",
+                f"`documents`: expected 1 to {policy.batch_max} (the tenant's policy), came "
+                f"{count}; the integrator sends the others as a further batch",
+                member="documents",
+            )
+        if count > 1 and new.device_name is not None:
+            raise error(
+                "request_invalid",
+                "`device_name`: expected none with several documents, the platform rings all of "
+                "the holder's phones for a batch; the integrator leaves it out",
+                member="device_name",
+            )
+        documents: list[Document] = []
+        seen: set[DocumentId] = set()
+        for index, given in enumerate(new.documents):
+            with of_document(index if count > 1 else None, given.id):
+                document = self._document(given)
+                if document.id in seen:
+                    raise error(
+                        "request_invalid",
+                        "`id`: expected another one for each document of a batch, came one twice; "
+                        "the integrator corrects it, or leaves all out",
+                        member="id",
+                    )
+            seen.add(document.id)
+            documents.append(document)
+        return documents
 
     def _document(self, given: NewDocument) -> Document:
         sha256 = given.sha256

@@ -110,13 +110,13 @@ class Transactions:
             if transaction.status.terminal:
                 raise error(
                     "not_found",
-                    f"expected a completed transaction, this one ended as "
+                    f"expected a signed document, its transaction ended as "
                     f"{transaction.status.value}: there is no artifact and there will be none; "
                     "the integrator starts again",
                 )
             raise error(
                 "not_acceptable_yet",
-                f"expected a completed transaction, this one is {transaction.status.value}",
+                f"expected a signed document, its transaction is {transaction.status.value}",
             )
         data = await self._context.store.read(lambda uow: uow.blobs.get(caller.tenant, blob_id))
         media_type = document.artifact_media_type or "application/octet-stream"

@@ -220,6 +220,7 @@ def document_row(transaction: Transaction, position: int) -> dict[str, Any]:
         "artifact": document.artifact,
         "artifact_media_type": document.artifact_media_type,
         "status": None if document.status is None else document.status.value,
+        "ticket": document.ticket,
     }
 
 
@@ -237,6 +238,7 @@ def document_model(row: Mapping[str, Any], title: str | None) -> Document:
         artifact=_blob(row["artifact"]),
         artifact_media_type=row["artifact_media_type"],
         status=None if row["status"] is None else Status(row["status"]),
+        ticket=row["ticket"],
     )
 
 
@@ -255,6 +257,7 @@ def challenge_row(transaction: Transaction, position: int) -> dict[str, Any]:
         "created_at": challenge.created_at,
         "expires_at": challenge.expires_at,
         "sp_key_id": challenge.sp_key_id,
+        "ticket": challenge.ticket,
     }
 
 
@@ -274,6 +277,7 @@ def challenge_model(
         handle=personal.handle,
         problem=problem,
         return_url=personal.return_url,
+        ticket=row["ticket"],
     )
 
 

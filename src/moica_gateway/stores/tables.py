@@ -259,6 +259,7 @@ documents: Final = Table(
     Column("artifact", String),
     Column("artifact_media_type", String),
     Column("status", String),
+    Column("ticket", Integer, nullable=False, server_default=text("0")),
     Column("sealed", LargeBinary),  # the title
     PrimaryKeyConstraint("tenant", "transaction_id", "id"),
     ForeignKeyConstraint(*_of_transaction),
@@ -279,6 +280,7 @@ challenges: Final = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("sp_key_id", String, nullable=False),
+    Column("ticket", Integer, nullable=False, server_default=text("0")),
     Column("sealed", LargeBinary),  # the problem
     Column("personal", LargeBinary),  # handle and return address
     PrimaryKeyConstraint("tenant", "transaction_id", "id"),

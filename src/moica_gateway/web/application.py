@@ -39,6 +39,7 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
         [
             web.post("/v1/registrations", creating.register),
             web.post("/v1/signatures", creating.sign),
+            web.post("/v1/signature-batches", creating.sign_batch),
             web.get("/v1/transactions", transactions.list_),
             web.post("/v1/transactions/cancel", transactions.cancel_document),
             # Not the recall's path, so that the methods of each are told apart.

@@ -1,4 +1,4 @@
-"""``POST /v1/registrations`` and ``/v1/signatures``."""
+"""``POST /v1/registrations``, ``/v1/signatures`` and ``/v1/signature-batches``."""
 
 from __future__ import annotations
 
@@ -23,9 +23,14 @@ from moica_gateway.web.api.reading import caller, idempotency_use, json_body, qu
 from moica_gateway.web.api.views import transaction_view
 from moica_gateway.web.keys import IN_FLIGHT, OPTIONS, SERVICES
 from moica_gateway.web.running import carry_on
-from moica_gateway.wire import RegistrationRequest, SignatureRequest
+from moica_gateway.wire import (
+    BatchRequest,
+    DocumentRequest,
+    RegistrationRequest,
+    SignatureRequest,
+)
 
-__all__ = ["register", "sign"]
+__all__ = ["register", "sign", "sign_batch"]
 
 _RETRY_AFTER: Final = 2
 
@@ -57,10 +62,28 @@ async def sign(request: web.Request) -> web.Response:
     query(request)
     value, raw = await json_body(request)
     asked = SignatureRequest.parse(value)
-    document = asked.document
+    return await _sign(request, who, raw, asked, (asked.document,))
+
+
+async def sign_batch(request: web.Request) -> web.Response:
+    """Ring it for several documents; further tickets follow by themselves."""
+    who = await caller(request, None)
+    query(request)
+    value, raw = await json_body(request)
+    asked = BatchRequest.parse(value)
+    return await _sign(request, who, raw, asked, asked.documents)
+
+
+async def _sign(
+    request: web.Request,
+    who: Caller,
+    raw: bytes,
+    asked: SignatureRequest | BatchRequest,
+    documents: tuple[DocumentRequest, ...],
+) -> web.Response:
     new = NewSignature(
         user_id=asked.user_id,
-        documents=(
+        documents=tuple(
             NewDocument(
                 number=document.number,
                 sha256=document.sha256,
@@ -69,7 +92,8 @@ async def sign(request: web.Request) -> web.Response:
                 version=document.version,
                 title=document.title,
                 media_type=document.media_type,
-            ),
+            )
+            for document in documents
         ),
         format=asked.format,
         level=asked.level,

@@ -40,11 +40,15 @@ async def transaction_view(
                 title=None if caller.browser else d.title,
                 media_type=d.media_type,
                 status=d.status.value if d.status else None,
+                ticket=d.ticket,
             )
             for d in documents
         ),
         challenges=tuple(_challenge_view(services, c) for c in transaction.challenges),
         error=transaction.error,
+        partial=transaction.partial,
+        ticket=transaction.ticket,
+        tickets=transaction.tickets,
     )
     if caller.browser:
         return seen_by_browser
@@ -62,7 +66,9 @@ async def transaction_view(
         challenges=seen_by_browser.challenges,
         error=seen_by_browser.error,
         user_id=transaction.user_id,
-        partial=transaction.partial,
+        partial=seen_by_browser.partial,
+        ticket=seen_by_browser.ticket,
+        tickets=seen_by_browser.tickets,
         credential=credential_view(credential) if credential else None,
         signature=SignatureView(
             format=transaction.format,
@@ -73,7 +79,7 @@ async def transaction_view(
                 CheckView(name=c.name, passed=c.passed, detail=c.detail) for c in signature.report
             ),
         )
-        if signature and transaction.kind is Kind.SIGNATURE
+        if signature and transaction.kind is Kind.SIGNATURE and transaction.status.terminal
         else None,
         metadata=transaction.metadata,
         browser_token=services.tenants.browser_token(transaction) if token else None,
@@ -91,6 +97,7 @@ def _challenge_view(services: Services, challenge: Challenge) -> ChallengeView:
         url=shown.url,
         form=shown.form,
         error=challenge.problem,
+        ticket=challenge.ticket,
     )
 
 

@@ -27,6 +27,9 @@ const WORDS = {
     match: "驗證碼",
     matchHelp: "請確認手機上顯示的驗證碼與此相同",
     number: "公文文號",
+    several: (first, n) => `${first} 等 ${n} 件`,
+    batch: (n, m) => `第 ${n} 批，共 ${m} 批`,
+    signed: (n) => `已簽章 ${n} 件`,
     left: (n) => `剩餘 ${n} 秒`,
     wait: "時間已到，正在確認結果…",
     qr: "QR Code 模式登入",
@@ -70,6 +73,9 @@ const WORDS = {
     match: "Match code",
     matchHelp: "The phone must show the same code",
     number: "Document",
+    several: (first, n) => `${first} and others, ${n} documents`,
+    batch: (n, m) => `part ${n} of ${m}`,
+    signed: (n) => `${n} signed`,
     left: (n) => `${n} s left`,
     wait: "Time is up, checking the result…",
     qr: "Sign in with a QR code",
@@ -507,7 +513,8 @@ class MoicaTransaction extends HTMLElement {
 
   // What the user may do now, out of what was heard and what time it is.
   #stand() {
-    const all = this.#view?.challenges || [];
+    const ticket = this.#view?.ticket || 0;
+    const all = (this.#view?.challenges || []).filter((one) => (one.ticket || 0) === ticket);
     const last = (channel, ...states) =>
       all.findLast((one) => one.channel === channel && states.includes(one.status));
     const open = (channel) => {
@@ -541,7 +548,7 @@ class MoicaTransaction extends HTMLElement {
     facts.hidden = numberBox.hidden && codeBox.hidden;
     ok.hidden = pending;
     advice.hidden = reference.hidden = pending;
-    put(parts.number, view ? view.documents.map((one) => one.number).join("、") : "");
+    put(parts.number, view ? this.#number(view) : "");
     put(parts.code, view?.match_code || "");
     put(parts.line, pending ? this.#connection : "");
     if (pending) this.#showPending();
@@ -553,6 +560,16 @@ class MoicaTransaction extends HTMLElement {
     // What was pressed may be gone now: the focus goes on to what came in its place.
     const has = this.#root.activeElement;
     if (had?.closest("[hidden]") && (!has || has === had)) this.#focusNext();
+  }
+
+  // As the phone shows it, and how far a batch has come.
+  #number({ documents, ticket = 0, tickets = 1, partial }) {
+    const words = this.#words;
+    const first = documents[0]?.number || "";
+    const said = [documents.length > 1 ? words.several(first, documents.length) : first];
+    if (tickets > 1 && !this.#ended) said.push(words.batch(ticket + 1, tickets));
+    if (partial) said.push(words.signed(documents.filter((d) => d.status === "completed").length));
+    return said.join("，");
   }
 
   #focusNext() {

@@ -218,6 +218,33 @@ def _making() -> _Json:
                 description="Scope `sign`. Answers at the latest after 5 s.",
             )
         },
+        "/v1/signature-batches": {
+            "post": _operation(
+                "signBatch",
+                "transactions",
+                "Sign several documents: ring the phone once for every 20",
+                {"201": _transaction("The transaction exists", created=True)},
+                (
+                    *_CREATING,
+                    "credential_missing",
+                    "certificate_expired",
+                    "format_unsupported",
+                    "level_unsupported",
+                    "document_too_large",
+                    "document_digest_mismatch",
+                    "blind_signing_refused",
+                ),
+                parameters=(_KEY,),
+                body="BatchRequest",
+                description="Scope `sign`. One transaction over all documents. More than 20 run as "
+                "tickets one after another, each with the full `time_limit`; the next begins, on "
+                "the same channel, once the one before is approved and verified. It is `completed` "
+                "only if every document is signed; otherwise it ends as the stopping ticket did, "
+                "with `partial: true` where some are. What is signed can be fetched by "
+                "`artifact?document=` at once. A document that is refused is named "
+                "(`document_index`, `document_id`), and nothing exists then.",
+            )
+        },
     }
 
 

@@ -130,6 +130,41 @@ def _requests() -> dict[str, Any]:
                 {"user_id": "clerk01", "document": {"number": "1153000165", "sha256": "0" * 64}}
             ],
         },
+        "BatchRequest": {
+            **_object(
+                ("user_id", "documents"),
+                closed=True,
+                **{
+                    **_ASKING,
+                    "device_name": _text(50, description="With one document only"),
+                    "time_limit": {
+                        **_ASKING["time_limit"],
+                        "description": "Seconds for each ticket; the tenant sets default and "
+                        "maximum",
+                    },
+                },
+                documents={
+                    "type": "array",
+                    "items": ref("DocumentRequest"),
+                    "minItems": 1,
+                    "maxItems": 1000,
+                    "description": "In the order in which they are asked for; their `id`s differ. "
+                    "The tenant sets how many (100 unless set)",
+                },
+                format={"enum": ["cades", "pkcs1"], "default": "cades"},
+                level={"enum": ["B-B"], "description": "Only where the format has levels"},
+                on_behalf_of=ref("OnBehalfOf"),
+            ),
+            "examples": [
+                {
+                    "user_id": "clerk01",
+                    "documents": [
+                        {"number": "1153000165", "sha256": "0" * 64},
+                        {"number": "1153000166", "sha256": "1" * 64},
+                    ],
+                }
+            ],
+        },
         "OnBehalfOf": {
             **_object(("user_id", "reason"), closed=True, user_id=_USER_ID, reason=_text(200)),
             "description": "代理: the user for whom it is signed, and why",
@@ -203,13 +238,32 @@ def _answers() -> dict[str, Any]:
                 expires_at=_TIME,
                 user_id=_S,
                 documents={"type": "array", "items": ref("Document")},
-                partial={"type": "boolean"},
+                partial={
+                    "type": "boolean",
+                    "description": "It did not complete, but some documents are signed: those "
+                    "whose `status` is `completed`",
+                },
+                ticket={
+                    "type": "integer",
+                    "minimum": 0,
+                    "description": "A batch's: which request to the phone is asked, from 0",
+                },
+                tickets={
+                    "type": "integer",
+                    "minimum": 2,
+                    "description": "A batch's: how many there are, each for up to 20 documents; "
+                    "left out where there is one",
+                },
                 match_code={
                     "type": "string",
                     "pattern": "^[0-9]{2}$",
                     "description": "驗證碼: the phone shows the same",
                 },
-                challenges={"type": "array", "items": ref("Challenge"), "maxItems": 5},
+                challenges={
+                    "type": "array",
+                    "items": ref("Challenge"),
+                    "description": "At most 5 for each ticket",
+                },
                 credential=ref("Credential"),
                 signature=ref("Signature"),
                 error=ref("Problem"),
@@ -230,7 +284,11 @@ def _answers() -> dict[str, Any]:
             title=_S,
             media_type=_S,
             sha256=_SHA256,
-            status={"enum": _STATUSES, "description": "Once the transaction has ended"},
+            status={
+                "enum": _STATUSES,
+                "description": "Once it is signed, or the transaction has ended",
+            },
+            ticket={"type": "integer", "minimum": 1, "description": "Left out for the first"},
         ),
         "Challenge": _object(
             ("channel", "status", "expires_at"),
@@ -244,6 +302,7 @@ def _answers() -> dict[str, Any]:
             url={**_S, "description": "The app link"},
             form={"type": "object"},
             error=ref("Problem"),
+            ticket={"type": "integer", "minimum": 1, "description": "Left out for the first"},
         ),
         "Signature": _object(
             ("format", "certificate", "signed_at", "report"),
@@ -329,6 +388,11 @@ def _answers() -> dict[str, Any]:
                 },
                 member={**_S, "description": "Which member or header of the request"},
                 transaction_id={**_S, "description": "The open one (`transaction_open`)"},
+                document_index={
+                    "type": "integer",
+                    "description": "Which document of a batch was refused, from 0",
+                },
+                document_id={**_S, "description": "Its `id`, where the request named one"},
                 retry_after={"type": "number", "description": "Seconds"},
                 brake={
                     "enum": ["push", "person", "tenant", "gateway"],
