@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from moica_gateway.errors import GatewayError, Problem
     from moica_gateway.outcomes import Expectation, Outcome
     from moica_gateway.webhooks import WebhookEvent, WebhookReceiver
-    from moica_gateway.wire import CredentialView, DocumentRequest, OnBehalfOf, TransactionView
+    from moica_gateway.wire import (
+        CredentialView,
+        DeviceStatusView,
+        DocumentRequest,
+        OnBehalfOf,
+        TransactionView,
+    )
 
 __all__ = [
     "Artifact",
     "BlockingGatewayClient",
     "CredentialView",
+    "DeviceStatusView",
     "DocumentRequest",
     "Expectation",
     "GatewayClient",
@@ -37,6 +44,7 @@ _HOMES = {
     "Artifact": "client",
     "BlockingGatewayClient": "blocking",
     "CredentialView": "wire",
+    "DeviceStatusView": "wire",
     "DocumentRequest": "wire",
     "Expectation": "outcomes",
     "GatewayClient": "client",

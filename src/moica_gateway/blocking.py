@@ -18,6 +18,7 @@ from moica_gateway.client import Artifact, GatewayClient
 from moica_gateway.errors import error
 from moica_gateway.wire import (
     CredentialView,
+    DeviceStatusView,
     DocumentRequest,
     EventView,
     OnBehalfOf,
@@ -183,6 +184,38 @@ class BlockingGatewayClient:
                 idempotency_key=idempotency_key,
             )
         )
+
+    def authenticate(
+        self,
+        *,
+        user_id: str | None = None,
+        id_number: str | None = None,
+        channel: str = "push",
+        device_name: str | None = None,
+        time_limit: int | None = None,
+        supersede: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> TransactionView:
+        """See `GatewayClient.authenticate`."""
+        return self._run(
+            self._fresh().authenticate(
+                user_id=user_id,
+                id_number=id_number,
+                channel=channel,
+                device_name=device_name,
+                time_limit=time_limit,
+                supersede=supersede,
+                metadata=metadata,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def device_status(
+        self, *, user_id: str | None = None, id_number: str | None = None
+    ) -> DeviceStatusView:
+        """See `GatewayClient.device_status`."""
+        return self._run(self._fresh().device_status(user_id=user_id, id_number=id_number))
 
     def transaction(self, transaction_id: str) -> TransactionView:
         """See `GatewayClient.transaction`."""

@@ -22,8 +22,11 @@ from attrs import field, frozen
 
 from moica_gateway.errors import GatewayError, Problem, error, error_of
 from moica_gateway.wire import (
+    AuthenticationRequest,
     ChallengeRequest,
     CredentialView,
+    DeviceStatusRequest,
+    DeviceStatusView,
     DocumentRequest,
     EventView,
     OnBehalfOf,
@@ -175,6 +178,41 @@ class GatewayClient:
             metadata=metadata or {},
         )
         return await self._make("/v1/signatures", request.to_json(), idempotency_key)
+
+    async def authenticate(
+        self,
+        *,
+        user_id: str | None = None,
+        id_number: str | None = None,
+        channel: str = "push",
+        device_name: str | None = None,
+        time_limit: int | None = None,
+        supersede: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> TransactionView:
+        """Confirm who is there: exactly one of ``user_id`` (signs a challenge) and ``id_number``
+        (the platform's bare word, scope ``identity:query``). Go on with `wait`, and look at
+        ``assurance``."""
+        request = AuthenticationRequest(
+            user_id=user_id,
+            id_number=id_number,
+            channel=channel,
+            device_name=device_name,
+            time_limit=time_limit,
+            supersede=supersede,
+            metadata=metadata or {},
+        )
+        return await self._make("/v1/authentications", request.to_json(), idempotency_key)
+
+    async def device_status(
+        self, *, user_id: str | None = None, id_number: str | None = None
+    ) -> DeviceStatusView:
+        """Whether a phone is bound and its certificate usable; exactly one of both is given
+        (``id_number``: scope ``identity:query``). Nothing rings."""
+        request = DeviceStatusRequest(user_id=user_id, id_number=id_number)
+        reply = await self._call("POST", "/v1/device-status", body=request.to_json())
+        return DeviceStatusView.from_json(_json(reply))
 
     async def _make(self, path: str, body: Mapping[str, Any], key: str | None) -> TransactionView:
         reply = await self._call(

@@ -92,6 +92,13 @@ def tenant() -> None:
 @click.option(
     "--return-origin", multiple=True, type=_Origin(), help="Origin that a return_url may have."
 )
+@click.option(
+    "--identity-queries",
+    default=100,
+    show_default=True,
+    type=click.IntRange(0, 1_000_000),
+    help="Distinct ID numbers a day for keys with scope identity:query.",
+)
 @click.pass_obj
 def tenant_add(
     program: Program,
@@ -101,6 +108,7 @@ def tenant_add(
     time_limit: int,
     time_limit_max: int,
     return_origin: tuple[str, ...],
+    identity_queries: int,
 ) -> None:
     """Add a tenant, or change its name and policy; the same again changes nothing."""
     if time_limit > time_limit_max:
@@ -114,6 +122,7 @@ def tenant_add(
             time_limit_max=time_limit_max,
             brand=checked_brand(brand),
             return_origins=return_origin,
+            identity_queries_per_day=identity_queries,
         )
         await gateway.services.tenants.create_tenant(TenantId(tenant_id), name, policy)
 

@@ -20,6 +20,8 @@ class TenantPolicy:
         certificate_changed: For bare formats only: another certificate of the same person fails.
         brand: Put in front of every hint, for example 「國立示範大學」; at most 20 characters.
         return_origins: Origins that a ``return_url`` may have.
+        identity_queries_per_day: Distinct ID numbers that keys with scope ``identity:query`` may
+            ask about in one day (UTC), all keys of the tenant together; 0 is none.
     """
 
     time_limit_default: int = 60
@@ -28,3 +30,4 @@ class TenantPolicy:
     certificate_changed: Literal["fail"] = "fail"
     brand: str = ""
     return_origins: tuple[str, ...] = ()
+    identity_queries_per_day: int = 100

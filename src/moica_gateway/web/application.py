@@ -9,9 +9,16 @@ from aiohttp import web
 
 from moica_gateway.errors import error
 from moica_gateway.services.bundle import Services
-from moica_gateway.web.api import creating, credentials, transactions
+from moica_gateway.web.api import asking, creating, credentials, transactions
 from moica_gateway.web.api.openapi import PAGE_POLICY, docs_page, openapi_document
-from moica_gateway.web.keys import IN_FLIGHT, OPTIONS, SERVICES, WebOptions
+from moica_gateway.web.keys import (
+    CALLBACKS,
+    IN_FLIGHT,
+    OPTIONS,
+    SERVICES,
+    CallbackCounts,
+    WebOptions,
+)
 from moica_gateway.web.middleware import add_headers, answer_problems, observe_requests
 from moica_gateway.web.running import mind_the_stop
 
@@ -30,12 +37,16 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
     app[SERVICES] = services
     app[OPTIONS] = options
     app[IN_FLIGHT] = {}
+    app[CALLBACKS] = CallbackCounts(started_at=options.monotonic())
     mind_the_stop(app)
     app.on_response_prepare.append(add_headers)
     app.router.add_routes(
         [
             web.post("/v1/registrations", creating.register),
             web.post("/v1/signatures", creating.sign),
+            web.post("/v1/authentications", creating.authenticate),
+            web.post("/v1/device-status", asking.device_status),
+            web.post("/callbacks/moi/{tenant:[^/]+}", asking.callback),
             web.get("/v1/transactions", transactions.list_),
             web.post("/v1/transactions/cancel", transactions.cancel_document),
             # Not the recall's path, so that the methods of each are told apart.

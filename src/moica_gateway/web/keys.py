@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from attrs import frozen
+from attrs import define, field, frozen
 
 from moica_gateway.services.bundle import Services
 from moica_gateway.services.commands import Caller
 
 __all__ = [
+    "CALLBACKS",
     "CALLER",
     "IN_FLIGHT",
     "OPTIONS",
@@ -22,6 +23,7 @@ __all__ = [
     "STOPPING",
     "STREAM",
     "WAITING",
+    "CallbackCounts",
     "WebOptions",
 ]
 
@@ -47,6 +49,15 @@ class WebOptions:
     wait_for_first: float = 10.0
 
 
+@define
+class CallbackCounts:
+    """How many forms came in this window, by the tenant that they name."""
+
+    started_at: float
+    requests: dict[str, int] = field(factory=dict)
+
+
+CALLBACKS: web.AppKey[CallbackCounts] = web.AppKey("callbacks", CallbackCounts)
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 OPTIONS: web.AppKey[WebOptions] = web.AppKey("options", WebOptions)
 IN_FLIGHT: web.AppKey[dict[tuple[str, str, str, str], asyncio.Future[None]]] = web.AppKey(

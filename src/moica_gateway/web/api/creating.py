@@ -1,4 +1,4 @@
-"""``POST /v1/registrations`` and ``/v1/signatures``."""
+"""``POST /v1/registrations``, ``/v1/signatures`` and ``/v1/authentications``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from moica_gateway.services.commands import (
     Caller,
     Created,
     IdempotencyUse,
+    NewAuthentication,
     NewDocument,
     NewRegistration,
     NewSignature,
@@ -23,9 +24,9 @@ from moica_gateway.web.api.reading import caller, idempotency_use, json_body, qu
 from moica_gateway.web.api.views import transaction_view
 from moica_gateway.web.keys import IN_FLIGHT, OPTIONS, SERVICES
 from moica_gateway.web.running import carry_on
-from moica_gateway.wire import RegistrationRequest, SignatureRequest
+from moica_gateway.wire import AuthenticationRequest, RegistrationRequest, SignatureRequest
 
-__all__ = ["register", "sign"]
+__all__ = ["authenticate", "register", "sign"]
 
 _RETRY_AFTER: Final = 2
 
@@ -86,6 +87,25 @@ async def sign(request: web.Request) -> web.Response:
     )
     signing = request.app[SERVICES].signing
     return await _create(request, who, raw, lambda use: signing.create(who, new, use))
+
+
+async def authenticate(request: web.Request) -> web.Response:
+    """Confirm who is there: a registered user, or an ID number."""
+    who = await caller(request, None)
+    query(request)
+    value, raw = await json_body(request)
+    asked = AuthenticationRequest.parse(value)
+    new = NewAuthentication(
+        user_id=asked.user_id,
+        id_number=IdNumber.parse(asked.id_number) if asked.id_number is not None else None,
+        channel=Channel(asked.channel),
+        device_name=asked.device_name,
+        time_limit=asked.time_limit,
+        supersede=asked.supersede,
+        metadata=asked.metadata,
+    )
+    authentication = request.app[SERVICES].authentication
+    return await _create(request, who, raw, lambda use: authentication.create(who, new, use))
 
 
 async def _create(
