@@ -188,9 +188,11 @@ async def test_the_log_and_the_data_folder_name_nobody(tmp_path: Path) -> None:
 async def callback(url: str, transaction_id: str) -> None:
     """A stranger's, that names the person."""
     form = {"transaction_id": transaction_id, "error_code": "0", "id_num": ID_NUMBER}
-    async with aiohttp.ClientSession() as session:
-        async with session.post(f"{url}/callbacks/moi/t1", data=form) as reply:
-            assert reply.status == 200
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}/callbacks/moi/t1", data=form) as reply,
+    ):
+        assert reply.status == 200
 
 
 def places_of(settings: Settings, log: io.StringIO) -> dict[str, bytes]:

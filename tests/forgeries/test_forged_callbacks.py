@@ -80,9 +80,7 @@ class Form:
     @property
     def what(self) -> str:
         """For the table."""
-        return ", ".join(
-            name for name, holds in (("s", self.signs), ("a", self.presence)) if holds
-        )
+        return ", ".join(name for name, holds in (("s", self.signs), ("a", self.presence)) if holds)
 
 
 def _stale(errand: Errand, **changes: str) -> bytes:

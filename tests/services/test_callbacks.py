@@ -1,4 +1,4 @@
-"""What a browser brings back from the Ministry's site: who is believed, once, and what nobody sees."""
+"""What a browser brings back from the Ministry's site: who is believed, and that it is once."""
 
 from __future__ import annotations
 

@@ -136,9 +136,7 @@ async def test_an_answer_that_is_not_authentic_is_an_alarm(house: House) -> None
 
 async def test_no_device_is_an_answer_where_a_checksum_speaks_for_it(house: House) -> None:
     """Unsigned it is not believed: it is a problem."""
-    house.upstream.status_with(
-        fault("device_not_bound"), fault("device_not_bound", unsigned=True)
-    )
+    house.upstream.status_with(fault("device_not_bound"), fault("device_not_bound", unsigned=True))
     found = await ask(house, id_number=ID_NUMBER)
     assert found == DeviceStatus(bound=False, certificate_usable=False)
     assert (await refused(house, id_number=ID_NUMBER)).code == "device_not_bound"

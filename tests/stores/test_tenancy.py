@@ -88,9 +88,7 @@ CHANGES: dict[str, Callable[[Any, Any], Any]] = {
     "add_idempotency": lambda u, m: u.add_idempotency(m.idempotency(tenant=m.theirs)),
     "save_person_brake": lambda u, m: u.save_person_brake(m.theirs, "per_only", m.brake(9)),
     "save_request_counts": lambda u, m: u.save_request_counts(m.theirs, m.counts(9)),
-    "add_identity_query": lambda u, m: u.add_identity_query(
-        m.theirs, m.now.date(), m.id_number(5)
-    ),
+    "add_identity_query": lambda u, m: u.add_identity_query(m.theirs, m.now.date(), m.id_number(5)),
     "add_outbox": lambda u, m: u.add_outbox(m.message(1, tenant=m.theirs)),
     "audit": lambda u, m: u.audit(m.theirs, m.audit("other")),
     "blobs.put": lambda u, m: u.blobs.put(m.theirs, BlobId("blb_1"), b"theirs"),

@@ -105,9 +105,7 @@ async def test_an_authentication_by_id_number(api: Any) -> None:
         ([], 422, "request_invalid"),
     ],
 )
-async def test_what_is_refused(
-    api: Any, path: str, asked: Any, status: int, code: str
-) -> None:
+async def test_what_is_refused(api: Any, path: str, asked: Any, status: int, code: str) -> None:
     """Before anybody is asked, and without the number in the answer."""
     came, refused, _ = await api.call("POST", path, asked)
     assert (came, refused["code"]) == (status, code)
@@ -219,7 +217,9 @@ async def test_what_is_no_form_is_refused_unread(
 async def test_no_key_is_needed_and_a_query_is_refused(api: Any) -> None:
     """A key or cookie that comes along changes nothing."""
     assert (await send(api, b"transaction_id=x", Authorization="Bearer nonsense"))[0] == 200
-    async with api.client.post("/callbacks/moi/t1?a=b", data=b"transaction_id=x", headers=FORM) as r:
+    async with api.client.post(
+        "/callbacks/moi/t1?a=b", data=b"transaction_id=x", headers=FORM
+    ) as r:
         assert r.status == 422
 
 

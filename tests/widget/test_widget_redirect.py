@@ -8,7 +8,12 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-FIELDS = {"transaction_id": "41570c02", "op_code": "SIGN", "hint": "公文文號：1 驗證碼：42", "submit": "x"}
+FIELDS = {
+    "transaction_id": "41570c02",
+    "op_code": "SIGN",
+    "hint": "公文文號：1 驗證碼：42",
+    "submit": "x",
+}
 
 
 def by_redirect(window: Any, action: str | None = None, **more: Any) -> None:
@@ -45,9 +50,12 @@ async def test_pressed_again_the_same_form_goes_out_again(window: Any) -> None:
         await popup.get_by_text("內政部").wait_for()
         await popup.close()
     assert window.site.carried == [FIELDS, FIELDS]
-    assert await window.page.evaluate(
-        "document.querySelector('moica-transaction').shadowRoot.querySelector('form')"
-    ) is None
+    assert (
+        await window.page.evaluate(
+            "document.querySelector('moica-transaction').shadowRoot.querySelector('form')"
+        )
+        is None
+    )
 
 
 async def test_what_has_lapsed_or_is_no_address_is_not_offered(window: Any) -> None:

@@ -198,7 +198,7 @@ def _requests() -> dict[str, Any]:
             ("transaction_id", "error_code"),
             closed=True,
             transaction_id={"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
-            error_code={**_S, "maxLength": 100},
+            error_code=_S,
             id_num=_S,
             signed_response=_S,
             cert=_S,
