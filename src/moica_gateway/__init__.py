@@ -24,7 +24,13 @@ if TYPE_CHECKING:
         Rejected,
     )
     from moica_gateway.webhooks import WebhookEvent, WebhookReceiver
-    from moica_gateway.wire import CredentialView, DocumentRequest, OnBehalfOf, TransactionView
+    from moica_gateway.wire import (
+        CredentialView,
+        DeviceStatusView,
+        DocumentRequest,
+        OnBehalfOf,
+        TransactionView,
+    )
 
 __all__ = [
     "Artifact",
@@ -32,6 +38,7 @@ __all__ = [
     "Cancelled",
     "Completed",
     "CredentialView",
+    "DeviceStatusView",
     "DocumentRequest",
     "Expectation",
     "Expired",
@@ -54,6 +61,7 @@ _HOMES = {
     "Cancelled": "outcomes",
     "Completed": "outcomes",
     "CredentialView": "wire",
+    "DeviceStatusView": "wire",
     "DocumentRequest": "wire",
     "Expectation": "outcomes",
     "Expired": "outcomes",

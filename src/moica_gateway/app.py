@@ -258,6 +258,7 @@ def _ports(parts: _Parts) -> Ports:
             parts.random,
             settings.upstream.poll_interval,
             parts.telemetry.alarm,
+            web_base_url=settings.web_base_url,
             timeout=settings.upstream.timeout,
         ),
         judge=CertificateJudge(
@@ -302,6 +303,7 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         alarm=telemetry.alarm,
         brake_limits=_brake_limits(settings.brakes),
         braked=telemetry.observe_brake,
+        called_back=telemetry.observe_callback,
     )
     settlement = Settlement(context)
     poller = Poller(context, settlement, observe=telemetry.observe_poll)

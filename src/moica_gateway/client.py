@@ -23,9 +23,12 @@ from attrs import field, frozen
 from moica_gateway.errors import GatewayError, Problem, error, error_of
 from moica_gateway.outcomes import AnyOutcome, Outcome
 from moica_gateway.wire import (
+    AuthenticationRequest,
     BatchRequest,
     ChallengeRequest,
     CredentialView,
+    DeviceStatusRequest,
+    DeviceStatusView,
     DocumentRequest,
     EventView,
     OnBehalfOf,
@@ -39,7 +42,15 @@ from moica_gateway.wire import (
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Artifact", "BatchSigning", "GatewayClient", "Registering", "Reply", "Signing"]
+__all__ = [
+    "Artifact",
+    "Authenticating",
+    "BatchSigning",
+    "GatewayClient",
+    "Registering",
+    "Reply",
+    "Signing",
+]
 
 _ATTEMPTS: Final = 4
 _FIRST_RETRY: Final = 0.25
@@ -74,6 +85,13 @@ class Registering(_Asking):
     id_number: Required[str]
     user_name: NotRequired[str | None]
     enable: NotRequired[bool]
+
+
+class Authenticating(_Asking):
+    """The arguments of `GatewayClient.begin_authentication`: one of both."""
+
+    user_id: NotRequired[str | None]
+    id_number: NotRequired[str | None]
 
 
 class BatchSigning(_Asking):
@@ -266,6 +284,32 @@ class GatewayClient:
         )
         return await self._make("/v1/signature-batches", request.to_json(), idempotency_key)
 
+    async def begin_authentication(
+        self,
+        *,
+        user_id: str | None = None,
+        id_number: str | None = None,
+        channel: str = "push",
+        device_name: str | None = None,
+        time_limit: int | None = None,
+        supersede: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> TransactionView:
+        """Confirm who is there: exactly one of ``user_id`` (signs a challenge) and ``id_number``
+        (the platform's bare word, scope ``identity:query``). Go on with `outcome`; the
+        transaction's ``assurance`` says which it was."""
+        request = AuthenticationRequest(
+            user_id=user_id,
+            id_number=id_number,
+            channel=channel,
+            device_name=device_name,
+            time_limit=time_limit,
+            supersede=supersede,
+            metadata=metadata or {},
+        )
+        return await self._make("/v1/authentications", request.to_json(), idempotency_key)
+
     async def register(
         self, *, seconds: float | None = None, **asked: Unpack[Registering]
     ) -> AnyOutcome:
@@ -300,6 +344,18 @@ class GatewayClient:
         start = asyncio.get_running_loop().time()
         return await self._outcome(await self.begin_batch(**asked), start, seconds)
 
+    async def authenticate(
+        self, *, seconds: float | None = None, **asked: Unpack[Authenticating]
+    ) -> AnyOutcome:
+        """`begin_authentication` and `outcome` under one deadline.
+
+        Args:
+            seconds: For all of it; None for as long as the transaction lives.
+            **asked: Those of `begin_authentication`.
+        """
+        start = asyncio.get_running_loop().time()
+        return await self._outcome(await self.begin_authentication(**asked), start, seconds)
+
     async def outcome(
         self, transaction: TransactionView | str, *, seconds: float | None = None
     ) -> AnyOutcome:
@@ -324,6 +380,15 @@ class GatewayClient:
             left = life if seconds is None else max(0.0, seconds - passed)
             begun = await self.wait(begun.id, seconds=left)
         return Outcome.of_transaction(begun)
+
+    async def device_status(
+        self, *, user_id: str | None = None, id_number: str | None = None
+    ) -> DeviceStatusView:
+        """Whether a phone is bound and its certificate usable; exactly one of both is given
+        (``id_number``: scope ``identity:query``). Nothing rings."""
+        request = DeviceStatusRequest(user_id=user_id, id_number=id_number)
+        reply = await self._call("POST", "/v1/device-status", body=request.to_json())
+        return DeviceStatusView.from_json(_json(reply))
 
     async def _make(self, path: str, body: Mapping[str, Any], key: str | None) -> TransactionView:
         reply = await self._call(

@@ -408,6 +408,25 @@ CATALOGUE: Final[Mapping[str, CatalogueEntry]] = {
         "這個頁面的連結已使用過或已逾時，請回到公文系統重新開啟。",
         "This page's address was used before or has lapsed. Please open it again from the document system.",
     ),
+    "identity_quota": _row(
+        RequestError,
+        429,
+        "operator",
+        "fix",
+        "Daily quota of ID numbers is used up",
+        "今日可查詢的身分證字號數量已達上限，請洽系統管理者。",
+        "The number of ID numbers that may be asked about today is used up. Please ask your "
+        "administrator.",
+    ),
+    "artifact_none": _row(
+        RequestError,
+        404,
+        "integrator",
+        "fix",
+        "Nothing was signed",
+        "此筆身分確認沒有簽章檔案。",
+        "This confirmation has no signature to be fetched.",
+    ),
     "channel_unsupported": _row(
         RequestError, 422, "integrator", "fix", "Channel is not supported", _REQUEST_ZH, _REQUEST_EN
     ),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from moica_gateway.domain.models import (
     Begin,
     Begun,
     CertificateSignature,
+    Challenge,
     Channel,
     Credential,
     DeviceStatus,
@@ -192,6 +193,11 @@ class UnitOfWork(Protocol):
     ) -> Page[Transaction]:
         """Newest first. Raises ``RequestError`` ``request_invalid`` for a cursor not ours."""
 
+    def challenge_by_upstream_id(
+        self, tenant: TenantId, upstream_transaction_id: str
+    ) -> tuple[Transaction, Challenge] | None:
+        """The challenge that was given that id towards the platform, and its transaction."""
+
     def open_transaction_of(self, tenant: TenantId, person_id: PersonId) -> Transaction | None:
         """The pending transaction of that person."""
 
@@ -242,6 +248,12 @@ class UnitOfWork(Protocol):
 
     def save_person(self, person: Person) -> None:
         """Insert (with a fresh key of its own) or replace."""
+
+    def unbound_persons(
+        self, tenant: AllTenants, before: datetime, *, limit: int
+    ) -> Sequence[tuple[TenantId, PersonId]]:
+        """Not erased, older than that moment, without user and credential, and without a
+        transaction that is pending or ended at or after it."""
 
     def erase_person(self, tenant: TenantId, person_id: PersonId) -> None:
         """Destroy the person's key: ID number and everything sealed under it is gone for good."""
@@ -307,6 +319,16 @@ class UnitOfWork(Protocol):
 
     def save_request_counts(self, tenant: TenantId, counts: RequestCounts) -> None:
         """Insert or replace those that are given."""
+
+    # identity queries: which ID numbers a tenant asked about on one day, by keyed hash
+    def identity_queries(self, tenant: TenantId, day: date) -> int:
+        """How many distinct ones that day."""
+
+    def add_identity_query(self, tenant: TenantId, day: date, id_number: IdNumber) -> bool:
+        """Remember one; False when it is counted for that day already."""
+
+    def delete_identity_queries_before(self, tenant: AllTenants, day: date) -> int:
+        """Housekeeping: those of earlier days; returns how many went."""
 
     # audit, outbox
     def audit(self, tenant: TenantId, record: AuditRecord) -> None:

@@ -245,6 +245,12 @@ class Telemetry:
             ("brake",),
             registry=self._registry,
         )
+        self._callbacks = Counter(
+            "moica_callbacks",
+            "Forms from the Ministry's site by what became of them",
+            ("result",),
+            registry=self._registry,
+        )
         self._alarms = Counter("moica_alarms", "Alarms", ("alarm",), registry=self._registry)
 
     def observe_http(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -266,6 +272,10 @@ class Telemetry:
     def observe_brake(self, brake: str) -> None:
         """One refusal; ``push`` or whose count: ``person``, ``tenant``, ``gateway``."""
         self._braked.labels(brake).inc()
+
+    def observe_callback(self, result: str) -> None:
+        """One: ``taken``, ``repeated``, ``late``, ``forged`` or ``unknown``."""
+        self._callbacks.labels(result).inc()
 
     def alarm(self, event: str, fields: Mapping[str, str]) -> None:
         """Something that an operator must hear of; raises nothing."""

@@ -20,12 +20,15 @@ from attrs import field, frozen
 from moica_gateway.errors import GatewayError, Problem, error, error_of
 
 __all__ = [
+    "AuthenticationRequest",
     "BatchRequest",
     "Certificate",
     "ChallengeRequest",
     "ChallengeView",
     "CheckView",
     "CredentialView",
+    "DeviceStatusRequest",
+    "DeviceStatusView",
     "DocumentRequest",
     "DocumentView",
     "EventView",
@@ -441,6 +444,83 @@ class BatchRequest:
         )
 
 
+def _one_person(body: _Body) -> tuple[str | None, str | None]:
+    """``user_id`` or ``id_number``, exactly one of them."""
+    user_id = body.text("user_id", most=100, pattern=_USER_ID)
+    id_number = body.text("id_number", most=20)
+    if (user_id is None) == (id_number is None):
+        came = "neither" if user_id is None else "both"
+        raise error(
+            "request_invalid",
+            f"expected exactly one of `user_id` and `id_number`; came {came}; the integrator "
+            "corrects the request",
+            member="user_id",
+        )
+    return user_id, id_number
+
+
+@frozen(kw_only=True)
+class AuthenticationRequest:
+    """``POST /v1/authentications``: exactly one of ``user_id`` and ``id_number``."""
+
+    user_id: str | None = None
+    id_number: str | None = field(default=None, repr=False)
+    channel: str = "push"
+    device_name: str | None = None
+    time_limit: int | None = None
+    supersede: bool = False
+    metadata: Mapping[str, str] = field(factory=dict)
+
+    @classmethod
+    def parse(cls, value: object) -> AuthenticationRequest:
+        """Strict."""
+        body = _Body(value)
+        user_id, id_number = _one_person(body)
+        made = cls(
+            user_id=user_id,
+            id_number=id_number,
+            channel=_channel(body),
+            device_name=body.text("device_name", most=50),
+            time_limit=body.integer("time_limit", 30, 600),
+            supersede=body.flag("supersede", False),
+            metadata=body.metadata(),
+        )
+        body.end()
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire; what is not set is left out."""
+        return _present(
+            user_id=self.user_id,
+            id_number=self.id_number,
+            channel=self.channel,
+            device_name=self.device_name,
+            time_limit=self.time_limit,
+            supersede=self.supersede or None,
+            metadata=dict(self.metadata) or None,
+        )
+
+
+@frozen(kw_only=True)
+class DeviceStatusRequest:
+    """``POST /v1/device-status``: exactly one of ``user_id`` and ``id_number``."""
+
+    user_id: str | None = None
+    id_number: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, value: object) -> DeviceStatusRequest:
+        """Strict."""
+        body = _Body(value)
+        user_id, id_number = _one_person(body)
+        body.end()
+        return cls(user_id=user_id, id_number=id_number)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire; what is not set is left out."""
+        return _present(user_id=self.user_id, id_number=self.id_number)
+
+
 @frozen(kw_only=True)
 class ChallengeRequest:
     """``POST /v1/transactions/{id}/challenges``."""
@@ -725,6 +805,8 @@ class TransactionView:
     documents: tuple[DocumentView, ...]
     challenges: tuple[ChallengeView, ...]
     user_id: str | None = None
+    assurance: str | None = None
+    """A completed authentication: ``certificate``, or ``platform`` for its bare word."""
     partial: bool = False
     tickets: int = 1
     """How many requests to the phone it takes, one after another; more than 1 for a batch only."""
@@ -757,6 +839,7 @@ class TransactionView:
             created_at=format_time(self.created_at),
             expires_at=format_time(self.expires_at),
             user_id=self.user_id,
+            assurance=self.assurance,
             documents=[document.to_json() for document in self.documents],
             partial=self.partial or None,
             ticket=self.ticket if self.tickets > 1 else None,
@@ -787,6 +870,7 @@ class TransactionView:
                 expires_at=parse_time(value["expires_at"]),
                 user_id=value.get("user_id"),
                 documents=tuple(DocumentView.from_json(d) for d in value["documents"]),
+                assurance=value.get("assurance"),
                 partial=bool(value.get("partial", False)),
                 ticket=int(value.get("ticket") or 0),
                 tickets=int(value.get("tickets") or 1),
@@ -800,6 +884,30 @@ class TransactionView:
             )
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as e:
             raise _malformed("transaction") from e
+
+
+@frozen(kw_only=True)
+class DeviceStatusView:
+    """What the platform knows of a person's phones."""
+
+    bound: bool
+    certificate_usable: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire."""
+        return {"bound": self.bound, "certificate_usable": self.certificate_usable}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> DeviceStatusView:
+        """Strict about both members: what is not a boolean must not pass for a yes.
+
+        Raises:
+            UpstreamError: ``upstream_malformed``.
+        """
+        bound, usable = value.get("bound"), value.get("certificate_usable")
+        if not isinstance(bound, bool) or not isinstance(usable, bool):
+            raise _malformed("device status")
+        return cls(bound=bound, certificate_usable=usable)
 
 
 @frozen(kw_only=True)

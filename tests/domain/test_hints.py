@@ -9,13 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moica_gateway.domain.hints import (
+    authentication_hint,
     batch_hint,
     brand,
     document_number,
     registration_hint,
     signature_hint,
 )
-from moica_gateway.domain.statements import STATEMENT_PREFIX, registration_statement
+from moica_gateway.domain.statements import (
+    STATEMENT_PREFIX,
+    authentication_statement,
+    registration_statement,
+)
 from moica_gateway.errors import ConfigurationError, GatewayError, RequestError
 
 AT = datetime(2026, 4, 29, 14, 58, 11, 5, tzinfo=timezone(timedelta(hours=8)))
@@ -179,3 +184,31 @@ def test_a_batch_is_shown_by_its_first_document_and_how_many() -> None:
         batch_hint("42", "115\u202e300", 2, "")
     with pytest.raises(GatewayError):
         batch_hint("42", "1153000165", 0, "")
+
+
+def test_an_authentication_is_never_taken_for_a_registration() -> None:
+    """With every value alike, the first line and the words differ; both begin like ours."""
+    values = ("school", "clerk01", "00ff" * 8, "確認身分 驗證碼：42")
+    lines = [
+        make(*values, AT).decode().split("\n")
+        for make in (authentication_statement, registration_statement)
+    ]
+    for statement in lines:
+        assert statement[0].encode().startswith(STATEMENT_PREFIX)
+    assert [a == r for a, r in zip(*lines, strict=True)][:3] == [False, False, False]
+    assert lines[0][0].endswith("v1: authentication")
+    assert lines[0][3:] == lines[1][3:]
+
+
+def test_an_authentications_statement_fits_and_keeps_its_lines() -> None:
+    """At most 768 bytes with the longest ids; what is no single line is refused."""
+    longest = "【" + "學" * 20 + "】確認身分 驗證碼：42"
+    assert len(authentication_statement("t" * 100, "u" * 100, "00" * 16, longest, AT)) <= 768
+    with pytest.raises(RequestError):
+        authentication_statement("t", "u\npurpose: registration", "00" * 16, longest, AT)
+
+
+def test_the_hint_of_an_authentication() -> None:
+    """Brand, what is done, match code."""
+    assert authentication_hint("42", "") == "確認身分 驗證碼：42"
+    assert authentication_hint("07", "示範") == "【示範】確認身分 驗證碼：07"

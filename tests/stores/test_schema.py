@@ -214,15 +214,21 @@ _TICKETS_AWAY = (
     "ALTER TABLE documents DROP COLUMN ticket; ALTER TABLE challenges DROP COLUMN ticket;"
 )
 _BRAKES_AWAY = "DROP TABLE person_brakes; DROP TABLE request_counts;"
+_QUERIES_AWAY = "DROP TABLE identity_queries;"
 
 
 @pytest.mark.parametrize(
-    ("version", "away"), [("0001", _TICKETS_AWAY + _BRAKES_AWAY), ("0002", _TICKETS_AWAY)]
+    ("version", "away"),
+    [
+        ("0001", _QUERIES_AWAY + _TICKETS_AWAY + _BRAKES_AWAY),
+        ("0002", _QUERIES_AWAY + _TICKETS_AWAY),
+        ("0003", _QUERIES_AWAY),
+    ],
 )
 async def test_a_filled_database_of_a_version_before_goes_forward_and_keeps_everything(
     tmp_path: Path, clock: Any, make: Any, version: str, away: str
 ) -> None:
-    """With rows in it: each reads as before, of one ticket, and the brakes work on its people."""
+    """With rows in it: each reads as before, and what came later works on its people."""
     file = tmp_path / "old.db"
     url = f"sqlite:///{file}"
     migrate(url)

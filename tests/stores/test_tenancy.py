@@ -36,6 +36,10 @@ FOUND: dict[str, Callable[[Any, Any, Any], Any]] = {
     ),
     "idempotency": lambda u, t, _: u.idempotency(t, "POST", "/v1/signatures", "abc"),
     "person_brake": lambda u, t, _: u.person_brake(t, "per_only"),
+    "challenge_by_upstream_id": lambda u, t, m: u.challenge_by_upstream_id(
+        t, m.transaction(1).challenges[0].upstream_transaction_id
+    ),
+    "identity_queries": lambda u, t, m: u.identity_queries(t, m.now.date()),
     "request_counts": lambda u, t, _: u.request_counts(t).tenant,
     "audit_records": lambda u, t, _: u.audit_records(t),
     "due_outbox": lambda u, t, m: u.due_outbox(t, m.now, 9),
@@ -50,7 +54,9 @@ WITHOUT_TENANT = {"tenants", "api_key_by_hash"}
 FOR_WORKERS = {
     "watched_transactions",
     "delete_idempotency_before",
+    "delete_identity_queries_before",
     "delete_person_brakes_before",
+    "unbound_persons",
     "next_outbox_due",
 }
 """They take ``ALL_TENANTS`` only."""
@@ -82,6 +88,7 @@ CHANGES: dict[str, Callable[[Any, Any], Any]] = {
     "add_idempotency": lambda u, m: u.add_idempotency(m.idempotency(tenant=m.theirs)),
     "save_person_brake": lambda u, m: u.save_person_brake(m.theirs, "per_only", m.brake(9)),
     "save_request_counts": lambda u, m: u.save_request_counts(m.theirs, m.counts(9)),
+    "add_identity_query": lambda u, m: u.add_identity_query(m.theirs, m.now.date(), m.id_number(5)),
     "add_outbox": lambda u, m: u.add_outbox(m.message(1, tenant=m.theirs)),
     "audit": lambda u, m: u.audit(m.theirs, m.audit("other")),
     "blobs.put": lambda u, m: u.blobs.put(m.theirs, BlobId("blb_1"), b"theirs"),
@@ -104,6 +111,7 @@ def fill(unit: Any, make: Any) -> None:
     unit.audit(make.ours, make.audit())
     unit.save_person_brake(make.ours, person.id, make.brake())
     unit.save_request_counts(make.ours, make.counts())
+    unit.add_identity_query(make.ours, make.now.date(), make.id_number(5))
     unit.add_outbox(make.message())
     unit.blobs.put(make.ours, BlobId("blb_1"), b"ours")
 

@@ -46,6 +46,7 @@ NOT_SEALED = {
     ("person_keys", "key_id"),
     ("idempotency_records", "body_mac"),
     ("audit_records", "chain_hash"),
+    ("identity_queries", "subject_hash"),
 }
 MACS = {
     "tenants": tenants.TENANT_MAC,

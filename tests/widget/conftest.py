@@ -90,6 +90,8 @@ class Site:
         self.broken_pictures = 0
         self.pictures = 0
         self.looks = 0
+        self.carried: list[dict[str, str]] = []
+        """Forms that came to the Ministry's site, which is this origin, too."""
 
     @staticmethod
     def challenge(name: str, channel: str, *, left: float = 300, **more: Any) -> dict[str, Any]:
@@ -140,6 +142,7 @@ class Site:
         app.router.add_get(f"{one}/qr.svg", self._picture)
         app.router.add_post(f"{one}/challenges", self._ask)
         app.router.add_get(f"{one}/events", self._events)
+        app.router.add_post("/fidoRedirect/web", self._carry)
         return app
 
     @staticmethod
@@ -162,6 +165,10 @@ class Site:
             return web.Response(text="<html>maintenance</html>", content_type="text/html")
         last = [c for c in self.view["challenges"] if c["channel"] == "qr"][-1]
         return web.Response(text=code_of(last["id"] + TICKET), content_type="image/svg+xml")
+
+    async def _carry(self, request: web.Request) -> web.Response:
+        self.carried.append({name: str(value) for name, value in (await request.post()).items()})
+        return web.Response(text="內政部")
 
     async def _ask(self, request: web.Request) -> web.Response:
         self.asked.append(await request.json())

@@ -99,6 +99,13 @@ def tenant() -> None:
 @click.option(
     "--return-origin", multiple=True, type=_Origin(), help="Origin that a return_url may have."
 )
+@click.option(
+    "--identity-queries",
+    default=100,
+    show_default=True,
+    type=click.IntRange(0, 1_000_000),
+    help="Distinct ID numbers a day for keys with scope identity:query.",
+)
 @click.pass_obj
 def tenant_add(
     program: Program,
@@ -109,6 +116,7 @@ def tenant_add(
     time_limit_max: int,
     batch_max: int,
     return_origin: tuple[str, ...],
+    identity_queries: int,
 ) -> None:
     """Add a tenant, or change its name and policy; the same again changes nothing."""
     if time_limit > time_limit_max:
@@ -123,6 +131,7 @@ def tenant_add(
             brand=checked_brand(brand),
             return_origins=return_origin,
             batch_max=batch_max,
+            identity_queries_per_day=identity_queries,
         )
         await gateway.services.tenants.create_tenant(TenantId(tenant_id), name, policy)
 

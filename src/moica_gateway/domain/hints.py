@@ -12,7 +12,14 @@ from typing import Final
 
 from moica_gateway.errors import error
 
-__all__ = ["batch_hint", "brand", "document_number", "registration_hint", "signature_hint"]
+__all__ = [
+    "authentication_hint",
+    "batch_hint",
+    "brand",
+    "document_number",
+    "registration_hint",
+    "signature_hint",
+]
 
 _CJK: Final = "\u3400-\u4dbf\u4e00-\u9fff"
 _NUMBER: Final = re.compile(rf"[0-9A-Za-z{_CJK}][0-9A-Za-z{_CJK}\-_/.()（）]{{0,49}}")
@@ -93,6 +100,15 @@ def registration_hint(match_code: str, tenant_brand: str) -> str:
         ConfigurationError: for a brand that `brand` refuses.
     """
     return _hint("登記行動自然人憑證", match_code, tenant_brand)
+
+
+def authentication_hint(match_code: str, tenant_brand: str) -> str:
+    """Who it is: ``確認身分 驗證碼：42``.
+
+    Raises:
+        ConfigurationError: for a brand that `brand` refuses.
+    """
+    return _hint("確認身分", match_code, tenant_brand)
 
 
 def _hint(what: str, match_code: str, tenant_brand: str) -> str:

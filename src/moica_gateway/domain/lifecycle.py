@@ -19,6 +19,7 @@ from moica_gateway.domain.models import (
     Begun,
     Challenge,
     ChallengeStatus,
+    Channel,
     Credential,
     Document,
     Fault,
@@ -503,8 +504,10 @@ def _lapse(
 def _settle(transaction: Transaction, event: SettleBy, now: datetime) -> Decision:
     if transaction.status.terminal or now < transaction.expires_at:
         return _unchanged(transaction)
-    words = [event.last_words.get(c.id) for c in transaction.open_challenges]
-    if not transaction.open_challenges or any(isinstance(w, Pending | Lapsed) for w in words):
+    # A redirect is not asked about: that nothing came of it is no silence of the platform.
+    asked = [c for c in transaction.open_challenges if c.channel is not Channel.REDIRECT]
+    words = [event.last_words.get(c.id) for c in asked]
+    if not asked or any(isinstance(w, Pending | Lapsed) for w in words):
         return _end(transaction, Status.EXPIRED, now, why=_EXPIRED)
     for word in words:
         if isinstance(word, Fault) and word.spoke:

@@ -379,6 +379,7 @@ class Transaction:
     created_at: datetime
     expires_at: datetime
     user_id: str
+    """Empty for an authentication by ID number, which names no user."""
     person_id: PersonId
     match_code: str
     hint: str
@@ -389,7 +390,8 @@ class Transaction:
     format: str
     level: str | None = None
     credential_id: CredentialId | None = None
-    """A signature: the pinned one. A registration: the one made, once completed."""
+    """A signature: the pinned one, as of an authentication of a user. A registration: the one made,
+    once completed."""
     user_name: str | None = field(default=None, repr=False)
     device_name: str | None = field(default=None, repr=False)
     enable: bool = True
@@ -399,6 +401,15 @@ class Transaction:
     error: Problem | None = None
     partial: bool = False
     ended_at: datetime | None = None
+
+    @property
+    def assurance(self) -> str | None:
+        """How an authentication proves who is there: ``certificate`` where the pinned credential's
+        key signs a challenge, ``platform`` where only the platform's word stands for it; None for
+        what is no authentication."""
+        if self.kind is not Kind.AUTHENTICATION:
+            return None
+        return "certificate" if self.credential_id is not None else "platform"
 
     @property
     def open_challenges(self) -> tuple[Challenge, ...]:

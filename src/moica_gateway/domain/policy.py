@@ -21,6 +21,8 @@ class TenantPolicy:
         brand: Put in front of every hint, for example 「國立示範大學」; at most 20 characters.
         return_origins: Origins that a ``return_url`` may have.
         batch_max: Documents of one batch; a caller who sends more gets 422.
+        identity_queries_per_day: Distinct ID numbers that keys with scope ``identity:query`` may
+            ask about in one day (UTC), all keys of the tenant together; 0 is none.
     """
 
     time_limit_default: int = 60
@@ -30,3 +32,4 @@ class TenantPolicy:
     brand: str = ""
     return_origins: tuple[str, ...] = ()
     batch_max: int = 100
+    identity_queries_per_day: int = 100

@@ -11,7 +11,7 @@ from typing import Final
 
 from moica_gateway.errors import error
 
-__all__ = ["STATEMENT_PREFIX", "registration_statement"]
+__all__ = ["STATEMENT_PREFIX", "authentication_statement", "registration_statement"]
 
 STATEMENT_PREFIX: Final = b"moica-gateway statement"
 
@@ -32,7 +32,33 @@ def registration_statement(
         RequestError: ``request_invalid`` for a value that is not one printable line: it could
             say something in the next line that nobody meant.
     """
-    values = (tenant, user_id, nonce_hex, hint)
+    return _statement(
+        "registration",
+        "本人登記行動自然人憑證，供下列系統之公文簽章使用。",
+        "I register my mobile citizen certificate for signing documents in this system.",
+        (tenant, user_id, nonce_hex, hint),
+        at,
+    )
+
+
+def authentication_statement(
+    tenant: str, user_id: str, nonce_hex: str, hint: str, at: datetime
+) -> bytes:
+    """As `registration_statement`, for the challenge of an authentication. Its first line and its
+    words are others, so that the one is never taken for the other."""
+    return _statement(
+        "authentication",
+        "本人確認身分；此非公文簽章，亦非憑證登記。",
+        "I confirm who I am. This signs no document and registers no certificate.",
+        (tenant, user_id, nonce_hex, hint),
+        at,
+    )
+
+
+def _statement(
+    purpose: str, zh: str, en: str, values: tuple[str, str, str, str], at: datetime
+) -> bytes:
+    tenant, user_id, nonce_hex, hint = values
     if not all(value.isprintable() and value for value in values):
         raise error(
             "request_invalid",
@@ -42,9 +68,9 @@ def registration_statement(
         )
     return "\n".join(
         (
-            f"{STATEMENT_PREFIX.decode('ascii')} v1: registration",
-            "本人登記行動自然人憑證，供下列系統之公文簽章使用。",
-            "I register my mobile citizen certificate for signing documents in this system.",
+            f"{STATEMENT_PREFIX.decode('ascii')} v1: {purpose}",
+            zh,
+            en,
             f"tenant: {tenant}",
             f"user: {user_id}",
             f"nonce: {nonce_hex}",

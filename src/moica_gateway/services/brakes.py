@@ -13,11 +13,12 @@ from typing import Final
 
 from moica_gateway.domain.brakes import Brake, Braked, admit, outcome_of, remember
 from moica_gateway.domain.models import Channel, Transaction
+from moica_gateway.domain.values import TenantId
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.ports import UnitOfWork
 from moica_gateway.services.context import Context
 
-__all__ = ["count_request", "observed", "remember_outcome"]
+__all__ = ["count_lookup", "count_request", "observed", "remember_outcome"]
 
 _WHOSE: Final[dict[Brake, str]] = {
     "person": "this person since the last approval",
@@ -48,6 +49,19 @@ def count_request(
     if isinstance(decided, Braked):
         raise _refusal(decided)
     uow.save_person_brake(tenant, person_id, decided.person)
+    uow.save_request_counts(tenant, decided.counts)
+
+
+def count_lookup(context: Context, uow: UnitOfWork, tenant: TenantId) -> None:
+    """Count a request to the platform that rings nobody: tenant and house, no person.
+
+    Raises:
+        RequestError: ``rate_limited``, as `count_request`.
+    """
+    counts = uow.request_counts(tenant)
+    decided = admit(context.brake_limits, Channel.QR, None, counts, context.clock.now())
+    if isinstance(decided, Braked):
+        raise _refusal(decided)
     uow.save_request_counts(tenant, decided.counts)
 
 

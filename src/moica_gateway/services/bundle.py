@@ -7,10 +7,13 @@ from collections.abc import Callable
 from attrs import frozen
 
 from moica_gateway.domain.models import Transaction
+from moica_gateway.services.authentication import Authentication
+from moica_gateway.services.callbacks import Callbacks
 from moica_gateway.services.challenges import Challenges
 from moica_gateway.services.context import Context
 from moica_gateway.services.creation import Creation
 from moica_gateway.services.credentials import Credentials
+from moica_gateway.services.device_status import DeviceStatuses
 from moica_gateway.services.feed import Feed
 from moica_gateway.services.pages import Pages
 from moica_gateway.services.registration import Registration
@@ -28,6 +31,9 @@ class Services:
 
     registration: Registration
     signing: Signing
+    authentication: Authentication
+    device_status: DeviceStatuses
+    callbacks: Callbacks
     challenges: Challenges
     transactions: Transactions
     settlement: Settlement
@@ -47,6 +53,9 @@ def make_services(
     return Services(
         registration=Registration(context, creation),
         signing=Signing(context, creation),
+        authentication=Authentication(context, creation),
+        device_status=DeviceStatuses(context),
+        callbacks=Callbacks(context, settlement, watch),
         challenges=challenges,
         transactions=Transactions(context),
         settlement=settlement,

@@ -223,6 +223,7 @@ class Challenges:
                     device_name=transaction.device_name
                     if challenge.channel is Channel.PUSH
                     else None,
+                    presence=transaction.assurance == "platform",
                 ),
             )
         )

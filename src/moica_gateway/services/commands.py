@@ -14,8 +14,10 @@ from moica_gateway.ports import Page, TransactionFilter
 __all__ = [
     "Caller",
     "Created",
+    "DeviceQuery",
     "Download",
     "IdempotencyUse",
+    "NewAuthentication",
     "NewDocument",
     "NewRegistration",
     "NewSignature",
@@ -102,6 +104,27 @@ class NewSignature:
     on_behalf_of: OnBehalfOf | None = None
     supersede: bool = False
     metadata: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class NewAuthentication:
+    """``POST /v1/authentications``; exactly one of ``user_id`` and ``id_number`` is set."""
+
+    user_id: str | None = None
+    id_number: IdNumber | None = None
+    channel: Channel = Channel.PUSH
+    device_name: str | None = None
+    time_limit: int | None = None
+    supersede: bool = False
+    metadata: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class DeviceQuery:
+    """``POST /v1/device-status``; exactly one of both is set."""
+
+    user_id: str | None = None
+    id_number: IdNumber | None = None
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from moica_gateway.domain.brakes import BrakeLimits
 from moica_gateway.domain.lifecycle import Decision
-from moica_gateway.domain.models import AuditRecord, OutboxMessage, Transaction
+from moica_gateway.domain.models import AuditRecord, OutboxMessage, Status, Transaction
 from moica_gateway.domain.values import TenantId, TransactionId, make_id
 from moica_gateway.errors import error
 from moica_gateway.ports import (
@@ -38,6 +38,7 @@ class Context:
     ``alarm``: name and fields of something that an operator must hear of.
     ``brake_limits``: what the operator allows.
     ``braked``: called with the brake for each request that it refused, for the metrics.
+    ``called_back``: called with what became of each callback, for the metrics.
     """
 
     store: Store
@@ -53,6 +54,7 @@ class Context:
     alarm: Callable[[str, Mapping[str, str]], None]
     brake_limits: BrakeLimits = field(factory=BrakeLimits)
     braked: Callable[[str], None] = lambda _brake: None
+    called_back: Callable[[str], None] = lambda _result: None
 
     def new_id(self, prefix: str) -> str:
         """A time-ordered id."""
@@ -88,6 +90,8 @@ def event_body(transaction: Transaction, type_: str, at: datetime) -> bytes:
         ],
         "metadata": dict(transaction.metadata),
     }
+    if transaction.assurance is not None and transaction.status is Status.COMPLETED:
+        data["assurance"] = transaction.assurance
     if transaction.error is not None:
         data["error"] = transaction.error.to_json()
     timestamp = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

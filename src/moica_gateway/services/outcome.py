@@ -5,6 +5,7 @@ work that `services.settlement` hands in, and decides nothing about states.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from attrs import evolve, frozen
 
@@ -12,15 +13,18 @@ from moica_gateway.domain.lifecycle import Verified
 from moica_gateway.domain.models import (
     Approved,
     CertificateSignature,
+    Check,
     Credential,
     CredentialStatus,
     CredentialType,
     Document,
     Expected,
     Fault,
+    HolderPresent,
     Kind,
     Person,
     Prepared,
+    Proof,
     SignatureResult,
     SignContext,
     SubjectInfo,
@@ -74,7 +78,7 @@ class OutcomeMaker:
             raise error("credential_disabled", "the person was erased meanwhile")
         pinned = (
             uow.credential(tenant, transaction.credential_id)
-            if transaction.kind is Kind.SIGNATURE and transaction.credential_id
+            if transaction.kind is not Kind.REGISTRATION and transaction.credential_id
             else None
         )
         return Material(
@@ -92,9 +96,11 @@ class OutcomeMaker:
     async def make(self, material: Material, answer: Approved) -> Made | Fault:
         transaction = material.transaction
         proof = answer.proof
+        if transaction.assurance == "platform":
+            return _present(material, proof, self._context.clock.now())
         if not isinstance(proof, CertificateSignature):
             return _fault("answer_invalid", "expected a certificate and a signature")
-        if transaction.kind is Kind.SIGNATURE and (
+        if transaction.kind is not Kind.REGISTRATION and (
             material.pinned is None or material.pinned.status is not CredentialStatus.ENABLED
         ):
             return _fault("credential_disabled", "the pinned credential is no longer enabled")
@@ -132,7 +138,7 @@ class OutcomeMaker:
             chain=verdict.chain,
             environment=context.environment,
             level=transaction.level,
-            statement=transaction.kind is Kind.REGISTRATION,
+            statement=transaction.kind is not Kind.SIGNATURE,
         )
         artifacts: dict[BlobId, bytes] = {}
         by_document: dict[str, tuple[BlobId, str]] = {}
@@ -240,6 +246,42 @@ def enable(uow: UnitOfWork, credential: Credential) -> None:
                 evolve(other, status=CredentialStatus.DISABLED, updated_at=credential.updated_at)
             )
     uow.save_credential(evolve(credential, status=CredentialStatus.ENABLED))
+
+
+def _present(material: Material, proof: Proof, at: datetime) -> Made | Fault:
+    """Bare ATH: no key spoke, the platform did. What it says of the person has to be what is known
+    of them; nothing is learnt from it, since no certificate stands behind it."""
+    if not isinstance(proof, HolderPresent):
+        return _fault("answer_invalid", "expected the platform's word alone, came a signature")
+    known = material.person.hashed_id_num
+    compared = known is not None and proof.hashed_id_num is not None
+    if compared and known != proof.hashed_id_num:
+        return _fault(
+            "hashed_id_num_mismatch",
+            "expected the person that is known by this ID number, the platform names another; the "
+            "answer is not accepted",
+        )
+    report = (
+        Check(name="platform_answer", passed=True, detail="its checksum speaks for our request"),
+        Check(
+            name="person",
+            passed=True if compared or proof.hashed_id_num is None else None,
+            detail="the person that was registered before"
+            if compared
+            else "the ID number that was asked for, as the platform says",
+        ),
+        Check(
+            name="certificate",
+            passed=None,
+            detail="not checked: authentication by the platform's word brings none",
+        ),
+    )
+    return Made(
+        verified=Verified(signature=SignatureResult(certificate=b"", signed_at=at, report=report)),
+        artifacts={},
+        raw=proof.raw,
+        hashed_id_num=None,
+    )
 
 
 def _subject(verdict: Verdict) -> SubjectInfo:

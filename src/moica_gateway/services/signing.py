@@ -6,8 +6,6 @@ import hashlib
 
 from moica_gateway.domain.hints import batch_hint, document_number
 from moica_gateway.domain.models import (
-    Credential,
-    CredentialStatus,
     Document,
     Kind,
     Prepared,
@@ -29,6 +27,7 @@ from moica_gateway.services.commands import (
 )
 from moica_gateway.services.context import Context
 from moica_gateway.services.creation import Creation, Draft, of_document
+from moica_gateway.services.enabled import enabled_credential, no_credential
 
 __all__ = ["Signing"]
 
@@ -62,12 +61,12 @@ class Signing:
         limit = self._creation.time_limit(new.time_limit, tenant.policy)
         format_, level = self._format(new.format, new.level)
         challenge = self._creation.first_challenge(new.channel, limit, tenant)
-        credential = await self._credential(caller, new.user_id)
+        credential = await enabled_credential(self._context, caller.tenant, new.user_id)
         person = await self._context.store.read(
             lambda uow: uow.person(caller.tenant, credential.person_id)
         )
         if person is None:
-            raise _no_credential()
+            raise no_credential()
         now = self._context.clock.now()
         match_code = self._creation.match_code()
         documents = self._documents(new, tenant.policy)
@@ -112,7 +111,7 @@ class Signing:
         def check(uow: UnitOfWork) -> None:
             now_enabled = uow.enabled_credential(caller.tenant, new.user_id)
             if now_enabled is None or now_enabled.id != credential.id:
-                raise _no_credential()
+                raise no_credential()
 
         return await self._creation.create(
             caller,
@@ -141,21 +140,6 @@ class Signing:
                 "level_unsupported", f"`level`: expected {known}, came another", member="level"
             )
         return format_, level or (format_.levels[0] if format_.levels else None)
-
-    async def _credential(self, caller: Caller, user_id: str) -> Credential:
-        credential, others = await self._context.store.read(
-            lambda uow: (
-                uow.enabled_credential(caller.tenant, user_id),
-                uow.credentials(caller.tenant, user_id),
-            )
-        )
-        if credential is None:
-            if any(other.status is CredentialStatus.EXPIRED for other in others):
-                raise _expired()
-            raise _no_credential()
-        if not credential.not_before <= self._context.clock.now() <= credential.not_after:
-            raise _expired()
-        return credential
 
     def _documents(self, new: NewSignature, policy: TenantPolicy) -> list[Document]:
         count = len(new.documents)
@@ -210,19 +194,3 @@ class Signing:
             title=given.title,
             media_type=given.media_type,
         )
-
-
-def _expired() -> Exception:
-    return error(
-        "certificate_expired",
-        "expected a registered certificate within its validity; the holder renews it and "
-        "registers again",
-    )
-
-
-def _no_credential() -> Exception:
-    return error(
-        "credential_missing",
-        "expected a user with an enabled credential; the holder registers one first, or the "
-        "integrator enables one",
-    )

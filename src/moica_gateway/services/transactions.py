@@ -96,11 +96,17 @@ class Transactions:
 
         Raises:
             RequestError: ``not_acceptable_yet`` while nothing is signed yet, ``not_found`` where
-                nothing is or ever will be.
+                nothing is or ever will be, ``artifact_none`` for an authentication by ID number.
         """
         transaction = await self.get(caller, transaction_id)
+        if transaction.assurance == "platform":
+            raise error(
+                "artifact_none",
+                "expected something that was signed; this authentication stands on the platform's "
+                "word alone (`assurance: platform`): there is no artifact and there will be none",
+            )
         documents = [d for d in transaction.documents if document_id in (None, d.id)]
-        if transaction.kind is not Kind.SIGNATURE or not documents:
+        if transaction.kind is Kind.REGISTRATION or not documents:
             raise error("not_found", "expected a document of this transaction, came another")
         if len(documents) > 1:
             raise error("request_invalid", "`document`: expected an id, there are several")
@@ -120,7 +126,7 @@ class Transactions:
             )
         data = await self._context.store.read(lambda uow: uow.blobs.get(caller.tenant, blob_id))
         media_type = document.artifact_media_type or "application/octet-stream"
-        stem = _UNSAFE.sub("_", document.number) or "document"
+        stem = _UNSAFE.sub("_", document.number) or transaction.kind.value
         return Download(
             data=data,
             media_type=media_type,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from attrs import frozen
@@ -21,6 +22,7 @@ from sqlalchemy import (
     delete,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -34,10 +36,17 @@ from moica_gateway.domain.models import (
 )
 from moica_gateway.domain.values import CredentialId, IdNumber, PersonId, TenantId
 from moica_gateway.errors import RequestError
+from moica_gateway.ports import AllTenants
 from moica_gateway.stores.codec import from_bytes, to_bytes
 from moica_gateway.stores.runner import Stored
 from moica_gateway.stores.session import Session, readable
-from moica_gateway.stores.tables import credentials, person_keys, persons, user_bindings
+from moica_gateway.stores.tables import (
+    credentials,
+    person_keys,
+    persons,
+    transactions,
+    user_bindings,
+)
 from moica_gateway.stores.vault import DataKey, Place, tampered
 
 __all__ = ["BINDING_MAC", "CREDENTIAL_MAC", "PeopleRows"]
@@ -88,6 +97,29 @@ _CHANGE_PERSON: Final = update(persons).where(
 _NEW_PERSON_KEY: Final = insert(person_keys)
 _DROP_PERSON_KEY: Final = delete(person_keys).where(
     person_keys.c.tenant == _OF_TENANT, person_keys.c.person_id == bindparam("id_")
+)
+
+_UNBOUND: Final = (
+    select(persons.c.tenant, persons.c.id)
+    .where(
+        persons.c.lookup_hash.is_not(None),
+        persons.c.created_at < bindparam("before_"),
+        *(
+            ~select(table.c.tenant)
+            .where(table.c.tenant == persons.c.tenant, table.c.person_id == persons.c.id)
+            .exists()
+            for table in (user_bindings, credentials)
+        ),
+        ~select(transactions.c.id)
+        .where(
+            transactions.c.tenant == persons.c.tenant,
+            transactions.c.person_id == persons.c.id,
+            or_(transactions.c.ended_at.is_(None), transactions.c.ended_at >= bindparam("before_")),
+        )
+        .exists(),
+    )
+    .order_by(persons.c.tenant, persons.c.id)
+    .limit(bindparam("limit_"))
 )
 
 _BINDING: Final = select(user_bindings).where(
@@ -186,6 +218,17 @@ class PeopleRows(Session):
                 "created_at": person.created_at,
             },
         )
+
+    def unbound_persons(
+        self,
+        tenant: AllTenants,  # noqa: ARG002 - says whose
+        before: datetime,
+        *,
+        limit: int,
+    ) -> Sequence[tuple[TenantId, PersonId]]:
+        """See `moica_gateway.ports.UnitOfWork`."""
+        rows = self.all(_UNBOUND, {"before_": before, "limit_": limit})
+        return tuple((row["tenant"], row["id"]) for row in rows)
 
     def erase_person(self, tenant: TenantId, person_id: PersonId) -> None:
         """See `moica_gateway.ports.UnitOfWork`."""

@@ -37,6 +37,7 @@ __all__ = [
     "credentials",
     "documents",
     "idempotency_records",
+    "identity_queries",
     "metadata",
     "outbox_messages",
     "person_brakes",
@@ -322,6 +323,17 @@ request_counts: Final = Table(
     Column("whose", String, primary_key=True),  # a tenant's id, or `*` for all together
     Column("started_at", UtcDateTime, nullable=False),
     Column("requests", Integer, nullable=False),
+)
+
+# -- identity queries --------------------------------------------------------------------------
+
+identity_queries: Final = Table(
+    "identity_queries",
+    metadata,
+    _tenant(),
+    Column("day", String, nullable=False),  # UTC, ISO 8601
+    Column("subject_hash", LargeBinary, nullable=False),  # keyed, of ID number and day
+    PrimaryKeyConstraint("tenant", "day", "subject_hash"),
 )
 
 # -- records -----------------------------------------------------------------------------------

@@ -80,6 +80,10 @@ _OPEN_OF_PERSON: Final = WITH_KEY.where(
 _WATCHED: Final = WITH_KEY.where(transactions.c.watch_until > bindparam("now_"), ~PENDING).order_by(
     transactions.c.watch_until
 )
+_BY_UPSTREAM_ID: Final = select(challenges.c.transaction_id, challenges.c.id).where(
+    challenges.c.tenant == bindparam("tenant_"),
+    challenges.c.upstream_transaction_id == bindparam("upstream_"),
+)
 _INSERT: Final = insert(transactions)
 _UPDATE: Final = update(transactions).where(
     transactions.c.tenant == bindparam("tenant_"),
@@ -172,6 +176,16 @@ class TransactionRows(Session):
     def transaction(self, tenant: TenantId, transaction_id: TransactionId) -> Transaction | None:
         """See `moica_gateway.ports.UnitOfWork`."""
         return self._one(_BY_ID, {"tenant_": tenant, "id_": transaction_id})
+
+    def challenge_by_upstream_id(
+        self, tenant: TenantId, upstream_transaction_id: str
+    ) -> tuple[Transaction, Challenge] | None:
+        """See `moica_gateway.ports.UnitOfWork`."""
+        row = self.first(_BY_UPSTREAM_ID, {"tenant_": tenant, "upstream_": upstream_transaction_id})
+        if row is None:
+            return None
+        found = self.transaction(tenant, row["transaction_id"])
+        return None if found is None else (found, found.challenge(row["id"]))
 
     def open_transaction_of(self, tenant: TenantId, person_id: PersonId) -> Transaction | None:
         """See `moica_gateway.ports.UnitOfWork`."""

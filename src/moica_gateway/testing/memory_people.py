@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from datetime import datetime
 
 from attrs import evolve
 
@@ -22,6 +23,7 @@ from moica_gateway.domain.values import (
     PersonId,
     TenantId,
 )
+from moica_gateway.ports import AllTenants
 from moica_gateway.testing.memory_state import (
     MemoryPart,
     conflict,
@@ -96,6 +98,31 @@ class MemoryPeople(MemoryPart):
         if other is not None and other.id != person.id:
             raise conflict()
         state.persons[index] = person
+
+    def unbound_persons(
+        self,
+        tenant: AllTenants,
+        before: datetime,
+        *,
+        limit: int,
+    ) -> Sequence[tuple[TenantId, PersonId]]:
+        """See the port."""
+        state = self.state
+        kept = {
+            *((b.tenant, b.person_id) for b in state.bindings.values()),
+            *((c.tenant, c.person_id) for c in state.credentials.values()),
+            *(
+                (t.tenant, t.person_id)
+                for t in state.transactions.values()
+                if t.ended_at is None or t.ended_at >= before
+            ),
+        }
+        found = (
+            (p.tenant, p.id)
+            for p in state.persons.values()
+            if p is not None and p.created_at < before
+        )
+        return tuple(each for each in found if each not in kept)[:limit]
 
     def erase_person(self, tenant: TenantId, person_id: PersonId) -> None:
         """See the port."""

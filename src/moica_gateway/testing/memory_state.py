@@ -61,6 +61,7 @@ class MemoryState:
     idempotency: dict[tuple[str, str, str, str], IdempotencyRecord] = field(factory=dict)
     person_brakes: dict[tuple[str, str], PersonBrake] = field(factory=dict)
     request_counts: dict[str, RequestCount] = field(factory=dict)
+    identity_queries: dict[tuple[str, str, str], bool] = field(factory=dict)
     audit: dict[int, tuple[TenantId, AuditRecord]] = field(factory=dict)
     outbox: dict[int, OutboxMessage] = field(factory=dict)
 

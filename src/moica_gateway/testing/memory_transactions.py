@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from moica_gateway.domain.models import (
+    Challenge,
     Status,
     Transaction,
 )
@@ -78,6 +79,19 @@ class MemoryTransactions(MemoryPart):
             items=items,
             next_cursor=self.cursor("list", tenant, "\n".join(_place(items[-1]))) if more else None,
         )
+
+    def challenge_by_upstream_id(
+        self, tenant: TenantId, upstream_transaction_id: str
+    ) -> tuple[Transaction, Challenge] | None:
+        """See the port."""
+        for transaction in self.state.transactions.values():
+            for challenge in transaction.challenges:
+                if (transaction.tenant, challenge.upstream_transaction_id) == (
+                    tenant,
+                    upstream_transaction_id,
+                ):
+                    return transaction, challenge
+        return None
 
     def open_transaction_of(self, tenant: TenantId, person_id: PersonId) -> Transaction | None:
         """See the port."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from moica_gateway.domain.values import BlobId, TenantId
 from moica_gateway.testing.memory_brakes import MemoryBrakes
+from moica_gateway.testing.memory_identity import MemoryIdentity
 from moica_gateway.testing.memory_people import MemoryPeople
 from moica_gateway.testing.memory_records import MemoryRecords
 from moica_gateway.testing.memory_state import add_new
@@ -39,7 +40,9 @@ class MemoryBlobs:
         self._unit.writable().blobs.pop((tenant, blob_id), None)
 
 
-class MemoryUnitOfWork(MemoryTransactions, MemoryPeople, MemoryBrakes, MemoryRecords):
+class MemoryUnitOfWork(
+    MemoryTransactions, MemoryPeople, MemoryBrakes, MemoryIdentity, MemoryRecords
+):
     """Double of `moica_gateway.ports.UnitOfWork`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

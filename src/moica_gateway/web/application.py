@@ -9,9 +9,17 @@ from aiohttp import web
 
 from moica_gateway.errors import error
 from moica_gateway.services.bundle import Services
-from moica_gateway.web.api import creating, credentials, transactions
+from moica_gateway.web.api import asking, creating, credentials, transactions
 from moica_gateway.web.api.openapi import PAGE_POLICY, docs_page, openapi_document
-from moica_gateway.web.keys import IN_FLIGHT, METER, OPTIONS, SERVICES, WebOptions
+from moica_gateway.web.keys import (
+    CALLBACKS,
+    IN_FLIGHT,
+    METER,
+    OPTIONS,
+    SERVICES,
+    CallbackCounts,
+    WebOptions,
+)
 from moica_gateway.web.limits import RequestMeter
 from moica_gateway.web.middleware import add_headers, answer_problems, observe_requests
 from moica_gateway.web.pages import add_pages, page_code
@@ -33,6 +41,7 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
     app[OPTIONS] = options
     app[IN_FLIGHT] = {}
     app[METER] = RequestMeter(options.limits, options.monotonic)
+    app[CALLBACKS] = CallbackCounts(started_at=options.monotonic())
     mind_the_stop(app)
     app.on_response_prepare.append(add_headers)
     app.router.add_routes(
@@ -40,6 +49,9 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             web.post("/v1/registrations", creating.register),
             web.post("/v1/signatures", creating.sign),
             web.post("/v1/signature-batches", creating.sign_batch),
+            web.post("/v1/authentications", creating.authenticate),
+            web.post("/v1/device-status", asking.device_status),
+            web.post("/callbacks/moi/{tenant:[^/]+}", asking.callback),
             web.get("/v1/transactions", transactions.list_),
             web.post("/v1/transactions/cancel", transactions.cancel_document),
             # Not the recall's path, so that the methods of each are told apart.

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from aiohttp import web
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from moica_gateway.services.bundle import Services
 from moica_gateway.services.commands import Caller
@@ -16,6 +16,7 @@ from moica_gateway.web.limits import Allowance, RequestLimits, RequestMeter
 
 __all__ = [
     "ALLOWANCE",
+    "CALLBACKS",
     "CALLER",
     "IN_FLIGHT",
     "METER",
@@ -26,6 +27,7 @@ __all__ = [
     "STOPPING",
     "STREAM",
     "WAITING",
+    "CallbackCounts",
     "WebOptions",
 ]
 
@@ -55,6 +57,15 @@ class WebOptions:
     limits: RequestLimits = field(factory=RequestLimits)
 
 
+@define
+class CallbackCounts:
+    """How many forms came in this window, by the tenant that they name."""
+
+    started_at: float
+    requests: dict[str, int] = field(factory=dict)
+
+
+CALLBACKS: web.AppKey[CallbackCounts] = web.AppKey("callbacks", CallbackCounts)
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 OPTIONS: web.AppKey[WebOptions] = web.AppKey("options", WebOptions)
 IN_FLIGHT: web.AppKey[dict[tuple[str, str, str, str], asyncio.Future[None]]] = web.AppKey(

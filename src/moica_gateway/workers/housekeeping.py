@@ -1,5 +1,6 @@
 """What has to be done by the clock alone: forgetting idempotency keys and what the brakes remember
-after 24 h (hourly), and looking at registered certificates (daily).
+after 24 h, erasing whom nobody registered in that time (hourly), and looking at registered
+certificates (daily).
 
 A certificate whose time is over becomes ``expired``. An enabled one that has 30 days or less left
 is announced once as ``credential.expiring``; that it was is kept in the audit record of its
@@ -94,10 +95,29 @@ class Housekeeping:
         await self._store.write(
             lambda uow: uow.delete_person_brakes_before(ALL_TENANTS, now - MEMORY)
         )
+        await self._store.write(
+            lambda uow: uow.delete_identity_queries_before(ALL_TENANTS, now.date())
+        )
+        await self._forget_strangers(now - MEMORY)
         if self._next_credentials is None or now >= self._next_credentials:
             await self.look_at_credentials()
             self._next_credentials = now + _CREDENTIALS_EVERY
         return forgotten
+
+    async def _forget_strangers(self, before: datetime) -> None:
+        """Erase whom somebody asked about and nobody registered; not sooner than the brakes forget
+        them, or asking anew under a fresh row would loosen a pause."""
+
+        def erase(uow: UnitOfWork) -> int:
+            found = uow.unbound_persons(ALL_TENANTS, before, limit=_PAGE)
+            for tenant, person_id in found:
+                uow.erase_person(tenant, person_id)
+                uow.audit(tenant, AuditRecord(at=now, action="person.erased", actor="worker"))
+            return len(found)
+
+        now = self._clock.now()
+        while await self._store.write(erase) == _PAGE:
+            continue
 
     async def look_at_credentials(self) -> int:
         """Announce and expire. Returns how many certificates were changed or announced."""

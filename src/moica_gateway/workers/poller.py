@@ -25,6 +25,7 @@ from moica_gateway.domain.models import (
     Approved,
     Challenge,
     ChallengeStatus,
+    Channel,
     Fault,
     Handle,
     Lapsed,
@@ -119,6 +120,8 @@ class Poller:
         self._push(self._seconds_until(settle_at), transaction.id)
 
     def _watch_challenge(self, transaction: Transaction, challenge: Challenge) -> None:
+        if challenge.channel is Channel.REDIRECT:
+            return  # its answer is received; it expires with the transaction
         worth_asking = challenge.status is ChallengeStatus.SENT or (
             challenge.status is ChallengeStatus.CLOSED
             and self._context.clock.now() < challenge.expires_at

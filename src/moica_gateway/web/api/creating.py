@@ -1,4 +1,5 @@
-"""``POST /v1/registrations``, ``/v1/signatures`` and ``/v1/signature-batches``."""
+"""``POST /v1/registrations``, ``/v1/signatures``, ``/v1/signature-batches`` and
+``/v1/authentications``."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from moica_gateway.services.commands import (
     Caller,
     Created,
     IdempotencyUse,
+    NewAuthentication,
     NewDocument,
     NewRegistration,
     NewSignature,
@@ -24,13 +26,14 @@ from moica_gateway.web.api.views import transaction_view
 from moica_gateway.web.keys import IN_FLIGHT, OPTIONS, SERVICES
 from moica_gateway.web.running import carry_on
 from moica_gateway.wire import (
+    AuthenticationRequest,
     BatchRequest,
     DocumentRequest,
     RegistrationRequest,
     SignatureRequest,
 )
 
-__all__ = ["register", "sign", "sign_batch"]
+__all__ = ["authenticate", "register", "sign", "sign_batch"]
 
 _RETRY_AFTER: Final = 2
 
@@ -110,6 +113,25 @@ async def _sign(
     )
     signing = request.app[SERVICES].signing
     return await _create(request, who, raw, lambda use: signing.create(who, new, use))
+
+
+async def authenticate(request: web.Request) -> web.Response:
+    """Confirm who is there: a registered user, or an ID number."""
+    who = await caller(request, None)
+    query(request)
+    value, raw = await json_body(request)
+    asked = AuthenticationRequest.parse(value)
+    new = NewAuthentication(
+        user_id=asked.user_id,
+        id_number=IdNumber.parse(asked.id_number) if asked.id_number is not None else None,
+        channel=Channel(asked.channel),
+        device_name=asked.device_name,
+        time_limit=asked.time_limit,
+        supersede=asked.supersede,
+        metadata=asked.metadata,
+    )
+    authentication = request.app[SERVICES].authentication
+    return await _create(request, who, raw, lambda use: authentication.create(who, new, use))
 
 
 async def _create(

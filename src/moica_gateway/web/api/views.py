@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moica_gateway.domain.models import Challenge, Credential, Kind, Transaction
+from moica_gateway.domain.models import Challenge, Credential, Kind, Status, Transaction
 from moica_gateway.services.bundle import Services
 from moica_gateway.services.commands import Caller
 from moica_gateway.wire import (
@@ -22,7 +22,8 @@ async def transaction_view(
     services: Services, caller: Caller, transaction: Transaction, *, token: bool = False
 ) -> TransactionView:
     """As this caller may see it; ``token`` adds a browser token (the 201 answer only)."""
-    documents = () if transaction.kind is Kind.REGISTRATION else transaction.documents
+    # What is signed to register or to authenticate is a statement of ours and no document.
+    documents = transaction.documents if transaction.kind is Kind.SIGNATURE else ()
     seen_by_browser = TransactionView(
         id=transaction.id,
         version=transaction.version,
@@ -49,6 +50,7 @@ async def transaction_view(
         partial=transaction.partial,
         ticket=transaction.ticket,
         tickets=transaction.tickets,
+        assurance=_assurance(transaction),
     )
     if caller.browser:
         return seen_by_browser
@@ -65,7 +67,8 @@ async def transaction_view(
         documents=seen_by_browser.documents,
         challenges=seen_by_browser.challenges,
         error=seen_by_browser.error,
-        user_id=transaction.user_id,
+        assurance=seen_by_browser.assurance,
+        user_id=transaction.user_id or None,
         partial=seen_by_browser.partial,
         ticket=seen_by_browser.ticket,
         tickets=seen_by_browser.tickets,
@@ -79,11 +82,19 @@ async def transaction_view(
                 CheckView(name=c.name, passed=c.passed, detail=c.detail) for c in signature.report
             ),
         )
-        if signature and transaction.kind is Kind.SIGNATURE and transaction.status.terminal
+        if signature
+        and signature.certificate
+        and transaction.kind is not Kind.REGISTRATION
+        and transaction.status.terminal
         else None,
         metadata=transaction.metadata,
         browser_token=services.tenants.browser_token(transaction) if token else None,
     )
+
+
+def _assurance(transaction: Transaction) -> str | None:
+    """Only once it is true: nobody must read it off a transaction that was never confirmed."""
+    return transaction.assurance if transaction.status is Status.COMPLETED else None
 
 
 def _challenge_view(services: Services, challenge: Challenge) -> ChallengeView:

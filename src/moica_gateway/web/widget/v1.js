@@ -6,7 +6,9 @@
 // what happened and what to do now. It decides nothing: the document system's server asks the
 // gateway. It navigates nowhere: the app is opened by the user's own tap on a link. What an app
 // leaves on the return address is neither read nor shown; coming back only makes it ask again.
-// Needs nothing but `default-src 'self'`.
+// Needs nothing but `default-src 'self'`. A transaction by redirect is posted to the Ministry's site
+// in a window of its own, at the user's press: a page whose policy names `form-action` has to allow
+// that site there (`https://fido.moi.gov.tw`).
 //
 // return-url: where the app goes back to; of this page's origin unless it is absolute. Without it
 //   the user changes back by hand. app-link: `always`, `never`, else on a phone's browser.
@@ -43,6 +45,8 @@ const WORDS = {
     qrLapsed: "QR Code 已逾時。",
     app: "使用本機 App 簽章",
     openApp: "開啟「行動自然人憑證」App",
+    site: "前往內政部網站驗證",
+    sentSite: "請按「前往內政部網站驗證」，在新開的視窗完成驗證後，回到此視窗查看結果。",
     signatureDone: "簽章完成",
     registrationDone: "註冊完成",
     authenticationDone: "驗證完成",
@@ -89,6 +93,8 @@ const WORDS = {
     qrLapsed: "The QR code has lapsed.",
     app: "Sign with the app on this phone",
     openApp: "Open the “行動自然人憑證” app",
+    site: "Go to the Ministry's site",
+    sentSite: "Press “Go to the Ministry's site”, finish in the window that opens, and come back here.",
     signatureDone: "Signed",
     registrationDone: "Registered",
     authenticationDone: "Verified",
@@ -147,6 +153,7 @@ button, a { font: inherit; min-height: 2.75rem; padding: .4rem 1.1rem; border-ra
 
 const SVG = "http://www.w3.org/2000/svg";
 const APP = /^mobilemoica:\/\//;
+const SITE = /^https?:\/\//;
 const LAST_SECONDS = 15;
 const SILENCE = 45000; // the gateway says something every 15 s
 const GRACE = 30000; // how long after its deadline a transaction may still wait for its result
@@ -437,6 +444,19 @@ class MoicaTransaction extends HTMLElement {
     this.#show();
   }
 
+  // In a window of its own: this one shows the result, and the site must not reach it.
+  #leave() {
+    const site = this.#stand().site;
+    if (!site) return;
+    const form = make("form", { method: "post", action: site.form.action, target: "_blank", rel: "noopener", hidden: "" });
+    for (const [name, value] of Object.entries(site.form.fields)) {
+      form.append(make("input", { type: "hidden", name, value: String(value) }));
+    }
+    this.#root.append(form);
+    HTMLFormElement.prototype.submit.call(form);
+    form.remove();
+  }
+
   async #post(body, signal) {
     const answer = await this.#fetch("/challenges", {
       method: "POST",
@@ -482,10 +502,12 @@ class MoicaTransaction extends HTMLElement {
     };
     const app = button("app-button", words.app, () => this.#ask("app_link"));
     const link = make("a", { class: "first", part: "app-link", rel: "noreferrer" }, words.openApp);
+    const site = button("site-button", words.site, () => this.#leave());
+    site.className = "first";
     const ask = button("qr-button", words.qr, () => this.#ask("qr"));
     const again = button("new-qr-button", words.newQr, () => this.#ask("qr"));
     const ok = button("ok-button", words.ok, () => this.#tell("closed"));
-    const buttons = make("div", { class: "buttons", part: "buttons" }, link, app, ask, again, ok);
+    const buttons = make("div", { class: "buttons", part: "buttons" }, link, site, app, ask, again, ok);
     const line = make("p", { part: "connection", role: "status" });
     const advice = make("p", { part: "advice" });
     const reference = make("p", { class: "small", part: "reference" });
@@ -496,7 +518,7 @@ class MoicaTransaction extends HTMLElement {
     );
     this.#parts = {
       box, title, status, reason, code, codeBox, number, numberBox, facts, help, left, spoken, qr, qrHelp,
-      qrBox, qrState, app, link, ask, again, ok, line, advice, reference,
+      qrBox, qrState, app, link, site, ask, again, ok, line, advice, reference,
     };
     this.#root.replaceChildren(box);
     this.#show();
@@ -524,10 +546,12 @@ class MoicaTransaction extends HTMLElement {
     const starting = all.some((one) => one.status === "starting");
     const code = open("qr");
     const link = open("app_link");
+    const site = open("redirect");
     return {
       push: open("push"),
       code,
       link: link && APP.test(link.url) ? link : null,
+      site: site && SITE.test(site.form?.action) ? site : null,
       starting,
       making: Boolean(last("qr", "starting")) || (this.#asking && this.#key?.channel === "qr"),
       soon: Boolean(code) && this.#left(code) <= LAST_SECONDS,
@@ -578,7 +602,7 @@ class MoicaTransaction extends HTMLElement {
   }
 
   #showPending() {
-    const { box, title, status, reason, qrBox, qrState, app, link, ask, again } = this.#parts;
+    const { box, title, status, reason, qrBox, qrState, app, link, site, ask, again } = this.#parts;
     const words = this.#words;
     const view = this.#view;
     const now = this.#stand();
@@ -604,6 +628,7 @@ class MoicaTransaction extends HTMLElement {
     link.hidden = !now.link;
     if (now.link) link.setAttribute("href", now.link.url);
     else link.removeAttribute("href");
+    site.hidden = !now.site;
     app.hidden = !may || Boolean(now.link) || !this.#onPhone();
     const wait = this.#asking || now.starting || Date.now() < this.#notBefore;
     for (const one of [ask, again, app]) one.setAttribute("aria-disabled", String(wait));
@@ -618,6 +643,7 @@ class MoicaTransaction extends HTMLElement {
     const words = this.#words;
     if (now.link) return words.sentLink;
     if (now.code) return words.sentQr;
+    if (now.site) return words.sentSite;
     if (now.push) return words.sent;
     if (now.making) return "";
     if (now.failed && !now.starting) return now.failed.what_helps === "qr" ? words.useQr : "";
@@ -625,12 +651,12 @@ class MoicaTransaction extends HTMLElement {
   }
 
   #showEnd() {
-    const { box, title, status, reason, qrBox, qrState, app, link, ask, again, advice, reference } =
+    const { box, title, status, reason, qrBox, qrState, app, link, site, ask, again, advice, reference } =
       this.#parts;
     const words = this.#words;
     const { kind, status: how, error } = this.#view;
     const good = how === "completed";
-    for (const one of [qrBox, app, link, ask, again]) one.hidden = true;
+    for (const one of [qrBox, app, link, site, ask, again]) one.hidden = true;
     link.removeAttribute("href");
     this.#draw(null);
     box.className = good ? "good" : "bad";
@@ -651,7 +677,7 @@ class MoicaTransaction extends HTMLElement {
 
   #momentOf(now) {
     const waits = Date.now() < this.#notBefore;
-    return [now.push?.id, now.code?.id, now.link?.id, now.soon, now.lapsed, waits].join();
+    return [now.push?.id, now.code?.id, now.link?.id, now.site?.id, now.soon, now.lapsed, waits].join();
   }
 
   #tick() {

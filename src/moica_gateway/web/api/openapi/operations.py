@@ -33,6 +33,19 @@ _CREATING: Final = (
     "channel_unsupported",
     "configuration_invalid",
 )
+_OF_PLATFORM: Final = (
+    "answer_invalid",
+    "certificate_expired",
+    "certificate_revoked",
+    "checksum_invalid",
+    "checksum_mismatch",
+    "checksum_missing",
+    "checksum_reflected",
+    "device_not_bound",
+    "upstream_malformed",
+    "upstream_rejected_request",
+    "upstream_unknown_code",
+)
 _BROWSER: Final[list[_Json]] = [{"apiKey": []}, {"browserToken": []}]
 
 
@@ -98,17 +111,20 @@ def _file(media_type: str, description: str, *, text: bool = False) -> _Json:
     return {"description": description, "content": {media_type: {"schema": schema}}}
 
 
-def _refusals(codes: Iterable[str]) -> dict[str, _Json]:
+def _refusals(codes: Iterable[str], unavailable: Iterable[str] = ()) -> dict[str, _Json]:
+    """``unavailable``: the platform's trouble where it is the answer itself, with 503."""
     by_status: dict[int, list[str]] = {}
     for code in sorted(set(codes)):
         by_status.setdefault(problem_status(code), []).append(code)
+    for code in sorted(unavailable):
+        by_status.setdefault(503, []).append(code)
     return {
         str(status): {
             "description": "; ".join(f"`{code}`" for code in codes_),
             "content": {
                 "application/problem+json": {
                     "schema": ref("Problem"),
-                    "examples": {code: {"value": problem_example(code)} for code in codes_},
+                    "examples": {code: {"value": problem_example(code, status)} for code in codes_},
                 }
             },
             **({"headers": _headers_of(status)} if _headers_of(status) else {}),
@@ -136,13 +152,14 @@ def _operation(
     body: str | None = None,
     security: list[_Json] | None = None,
     description: str | None = None,
+    unavailable: Iterable[str] = (),
 ) -> _Json:
     made: _Json = {
         "operationId": name,
         "tags": [tag],
         "summary": summary,
         "parameters": list(parameters),
-        "responses": {**ok, **_refusals(codes)},
+        "responses": {**ok, **_refusals(codes, unavailable)},
     }
     if description is not None:
         made["description"] = description
@@ -244,6 +261,80 @@ def _making() -> _Json:
                 "`artifact?document=` at once. A document that is refused is named "
                 "(`document_index`, `document_id`), and nothing exists then.",
             )
+        },
+    }
+
+
+def _asking() -> _Json:
+    person = ("id_number_invalid", "identity_quota", "credential_missing")
+    return {
+        "/v1/authentications": {
+            "post": _operation(
+                "authenticate",
+                "transactions",
+                "Confirm who is there: a registered user, or an ID number",
+                {"201": _transaction("The transaction exists", created=True)},
+                (*_CREATING, *person, "certificate_expired"),
+                parameters=(_KEY,),
+                body="AuthenticationRequest",
+                description="By `user_id` the holder's key signs a challenge (scope `sign`, "
+                "`assurance: certificate`); by `id_number` only the platform's word says who it "
+                "was (scope `identity:query`, a daily quota, `assurance: platform`). Answers at "
+                "the latest after 5 s.",
+            )
+        },
+        "/v1/device-status": {
+            "post": _operation(
+                "deviceStatus",
+                "transactions",
+                "Whether a phone is bound and its certificate usable; nothing rings",
+                {"200": _json(ref("DeviceStatus"), "As the platform says")},
+                (
+                    *_KEYED,
+                    *_BODY,
+                    *person,
+                    *_OF_PLATFORM,
+                    "rate_limited",
+                    "configuration_invalid",
+                ),
+                body="DeviceStatusRequest",
+                description="By `user_id`: scope `read`; by `id_number`: scope `identity:query`, "
+                "with a daily quota. Answers within 5 s.",
+                unavailable=("upstream_unavailable", "upstream_unreachable"),
+            )
+        },
+        "/callbacks/moi/{tenant}": {
+            "post": {
+                **_operation(
+                    "receiveRedirect",
+                    "service",
+                    "The form that the Ministry's site has the user's browser bring back",
+                    {
+                        "200": _file(
+                            "text/html", "The same page, whatever became of the form", text=True
+                        )
+                    },
+                    (*_ANY, *_BODY, "request_invalid", "rate_limited"),
+                    parameters=(
+                        {
+                            "name": "tenant",
+                            "in": "path",
+                            "required": True,
+                            "schema": {"type": "string"},
+                        },
+                    ),
+                    security=[],
+                    description="Registered with the Ministry as the tenant's callback address. "
+                    "Anyone may send one: it is believed by its checksum only, counts once, and "
+                    "its answer says nothing.",
+                ),
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/x-www-form-urlencoded": {"schema": ref("RedirectForm")}
+                    },
+                },
+            }
         },
     }
 
@@ -424,7 +515,7 @@ def _following() -> _Json:
                         },
                     }
                 },
-                (*_ONE, "not_acceptable_yet"),
+                (*_ONE, "not_acceptable_yet", "artifact_none"),
                 parameters=(*seen, _query("document")),
             )
         },
@@ -536,4 +627,4 @@ def _service() -> _Json:
 
 def paths() -> _Json:
     """By path and method."""
-    return {**_making(), **_following(), **_people(), **window_paths(), **_service()}
+    return {**_making(), **_asking(), **_following(), **_people(), **window_paths(), **_service()}

@@ -80,9 +80,14 @@ _METADATA: Final = {
     "additionalProperties": {"type": "string", "maxLength": 500},
     "description": "The document system's own, given back with transaction and events",
 }
+_ID_NUMBER: Final = {
+    "type": "string",
+    "pattern": "^[A-Z][12389A-D][0-9]{8}$",
+    "description": "國民身分證統一編號 or 外來人口統一證號, check digit included",
+}
 _ASKING: Final[dict[str, Any]] = {
     "user_id": {**_USER_ID, "description": "The document system's name of the user"},
-    "channel": {"enum": ["push", "qr", "app_link"], "default": "push"},
+    "channel": {"enum": ["push", "qr", "app_link", "redirect"], "default": "push"},
     "device_name": _text(50, description="One of the holder's phones; left out: all of them"),
     "time_limit": {
         "type": "integer",
@@ -106,11 +111,7 @@ def _requests() -> dict[str, Any]:
                 ("user_id", "id_number"),
                 closed=True,
                 **_ASKING,
-                id_number={
-                    "type": "string",
-                    "pattern": "^[A-Z][12389A-D][0-9]{8}$",
-                    "description": "國民身分證統一編號 or 外來人口統一證號, check digit included",
-                },
+                id_number=_ID_NUMBER,
                 user_name=_text(100, description="Must be the certificate's where given"),
                 enable={"type": "boolean", "default": True},
             ),
@@ -165,6 +166,26 @@ def _requests() -> dict[str, Any]:
                 }
             ],
         },
+        "AuthenticationRequest": {
+            **_object(
+                (),
+                closed=True,
+                **_ASKING,
+                id_number=_ID_NUMBER,
+            ),
+            "oneOf": [{"required": ["user_id"]}, {"required": ["id_number"]}],
+            "examples": [{"user_id": "clerk01"}],
+        },
+        "DeviceStatusRequest": {
+            **_object(
+                (),
+                closed=True,
+                user_id=_ASKING["user_id"],
+                id_number=_ID_NUMBER,
+            ),
+            "oneOf": [{"required": ["user_id"]}, {"required": ["id_number"]}],
+            "examples": [{"user_id": "clerk01"}],
+        },
         "OnBehalfOf": {
             **_object(("user_id", "reason"), closed=True, user_id=_USER_ID, reason=_text(200)),
             "description": "代理: the user for whom it is signed, and why",
@@ -208,6 +229,16 @@ def _requests() -> dict[str, Any]:
             ),
             "examples": [{"channel": "qr"}],
         },
+        "RedirectForm": _object(
+            ("transaction_id", "error_code"),
+            closed=True,
+            transaction_id={"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
+            error_code=_S,
+            id_num=_S,
+            signed_response=_S,
+            cert=_S,
+            idp_checksum=_S,
+        ),
         "DocumentNumber": {
             **_object(("document_number",), closed=True, document_number={**_S, "minLength": 1}),
             "examples": [{"document_number": "1153000165"}],
@@ -236,7 +267,12 @@ def _answers() -> dict[str, Any]:
                 status={"enum": _STATUSES, "description": "All but `pending` are final"},
                 created_at=_TIME,
                 expires_at=_TIME,
-                user_id=_S,
+                user_id={**_S, "description": "Left out for an authentication by ID number"},
+                assurance={
+                    "enum": ["certificate", "platform"],
+                    "description": "A completed authentication: the holder's key signed a "
+                    "challenge, or only the platform says so",
+                },
                 documents={"type": "array", "items": ref("Document")},
                 partial={
                     "type": "boolean",
@@ -300,9 +336,25 @@ def _answers() -> dict[str, Any]:
             expires_at=_TIME,
             qr_payload={**_S, "description": "The whole ticket, for the app's 【掃碼驗證】"},
             url={**_S, "description": "The app link"},
-            form={"type": "object"},
+            form=ref("Form"),
             error=ref("Problem"),
             ticket={"type": "integer", "minimum": 1, "description": "Left out for the first"},
+        ),
+        "Form": {
+            **_object(
+                ("action", "fields"),
+                action={**_S, "format": "uri", "description": "Of the Ministry's site"},
+                fields={"type": "object", "additionalProperties": _S},
+            ),
+            "description": "To be posted by the user's browser; the answer comes back on its own",
+        },
+        "DeviceStatus": _object(
+            ("bound", "certificate_usable"),
+            bound={"type": "boolean", "description": "Whether a phone is bound"},
+            certificate_usable={
+                "type": "boolean",
+                "description": "Whether the mobile certificate can sign",
+            },
         ),
         "Signature": _object(
             ("format", "certificate", "signed_at", "report"),
@@ -425,10 +477,10 @@ EXAMPLE_TRANSACTION: Final[dict[str, Any]] = {
 }
 
 
-def problem_example(code: str) -> dict[str, Any]:
+def problem_example(code: str, status: int | None = None) -> dict[str, Any]:
     """A problem document as it is answered; the detail is the title."""
     made = problem(code, f"{CATALOGUE[code].title}.").to_json()
-    return {**made, "status": problem_status(code)}
+    return {**made, "status": status or problem_status(code)}
 
 
 def problem_status(code: str) -> int:
