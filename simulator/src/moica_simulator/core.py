@@ -87,6 +87,7 @@ class SimulatorCore:
             push=self.phones,
             clock=self.clock,
             randomness=self.randomness,
+            certificates=self.ca,
             hash_secret=bytes.fromhex(secret),
         )
 

@@ -28,7 +28,7 @@ class Reply:
     code: str | int
     message: str
     transaction_id: str = ""
-    result: Mapping[str, str] | None = attrs.field(default=None, repr=False)
+    result: Mapping[str, str | list[str]] | None = attrs.field(default=None, repr=False)
     key: AesKey | None = None
 
     def idp_payload(self) -> str:
@@ -38,7 +38,7 @@ class Reply:
             "transaction_id": self.transaction_id,
             "error_code": str(self.code),
         }
-        return "".join(fields.get(name, "") for name in IDP_ORDER[self.interface])
+        return "".join(str(fields.get(name, "")) for name in IDP_ORDER[self.interface])
 
     def sealed(self, randomness: Randomness) -> str:
         """Returns the reply's `idp_checksum`, under a random IV."""
