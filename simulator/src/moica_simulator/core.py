@@ -383,6 +383,13 @@ class SimulatorCore:
                 f"of {', '.join(Tamper)}, drop one of {', '.join(Drop)}",
             ) from error
 
+    def set_error_checksums(self, carried: bool) -> None:
+        """Sets whether error answers to a known system carry an `idp_checksum`, from now on.
+
+        Whether the real platform's do is not known; the simulator begins without.
+        """
+        self.idp.error_checksums = carried
+
     async def revoke(
         self, serial: str, *, reason: str = "unspecified", forget_device: bool = False
     ) -> IssuedCertificate:

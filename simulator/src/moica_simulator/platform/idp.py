@@ -83,6 +83,7 @@ class IdentityProvider:
         self._clock = clock
         self._randomness = randomness
         self._certificates = certificates
+        self.error_checksums = assumptions.ERROR_ANSWERS_CARRY_CHECKSUM
         self._hash_secret = hash_secret
 
     def answer(self, interface: Interface, body: Mapping[str, Any], finding: Finding) -> Reply:
@@ -110,6 +111,7 @@ class IdentityProvider:
                 error.explanation,
                 transaction_id=transaction_id if isinstance(transaction_id, str) else "",
                 key=provider.aes_key if provider else None,
+                seal_error=self.error_checksums,
             )
 
     def id_number_of(self, body: Mapping[str, Any]) -> str | None:

@@ -162,7 +162,7 @@ def sp_payload(interface: Interface, body: Mapping[str, Any]) -> str:
     Raises:
         PlatformError: `PM_INV_NF` if one of them is no text.
     """
-    return "".join(payload_field(body, name) for name in SP_ORDER[interface])
+    return "".join(payload_field(interface, body, name) for name in SP_ORDER[interface])
 
 
 def parse_ticket_request(interface: Interface, body: Mapping[str, Any]) -> TicketRequest:
@@ -258,9 +258,12 @@ def optional_text(body: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def payload_field(body: Mapping[str, Any], name: str) -> str:
-    """Returns a field that `sp_checksum` covers, empty if absent; `sign_data` is nested."""
-    if name != "sign_data":
+def payload_field(interface: Interface, body: Mapping[str, Any], name: str) -> str:
+    """Returns a field that `sp_checksum` covers, empty if absent.
+
+    `sign_data` is nested in `sign_info`, except in the flat form of WEB-01.
+    """
+    if name != "sign_data" or interface is Interface.REDIRECT:
         return optional_text(body, name)
     return optional_text(_sign_info(body) or {}, name)
 
