@@ -348,7 +348,7 @@ class SimulatorCore:
         """Sets a fault; the arguments are the attributes of `Fault`.
 
         Args:
-            interface: `SP-API-ATH-01`, `-02` or `-03`.
+            interface: E.g. `SP-API-ATH-01`, or `SP-API-LF-01`.
             code: See `Fault`.
             http_status: See `Fault`.
             latency_s: See `Fault`.
