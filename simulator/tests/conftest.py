@@ -33,6 +33,8 @@ ORDERS = {
         *("transaction_id", "sp_service_id", "id_num", "device_user_def_desc", "op_code", "hint"),
         "sign_data",
     ),
+    "doBatchSigning": ("transaction_id", "sp_service_id", "id_num", "op_code", "op_mode", "hint"),
+    "checkDeviceStatus": ("transaction_id", "sp_service_id", "id_num"),
 }
 
 

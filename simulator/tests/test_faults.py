@@ -241,7 +241,7 @@ async def test_faults_are_applied_in_their_order(
         {"tamper": "everything"},
         {"tamper": "sp_ticket"},
         {"code": "DB_CONN_ERR", "times": 0},
-        {"code": "DB_CONN_ERR", "interface": "SP-API-ATH-04"},
+        {"code": "DB_CONN_ERR", "interface": "SP-API-ATH-05"},
     ],
     ids=str,
 )

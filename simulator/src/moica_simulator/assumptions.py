@@ -28,6 +28,7 @@ __all__ = [
     "hashed_id_num",
     "ticket_expiration_text",
     "wire_error_code",
+    "yes_or_no",
 ]
 
 FIDO_RP_ID = "fido.simulator.invalid"
@@ -100,3 +101,13 @@ def wire_error_code(interface: str, code: str) -> str:
     Clients have seen bare and prefixed codes; the older purely numeric ones come bare.
     """
     return code if code.isdigit() else f"{interface}-{code}"
+
+
+def yes_or_no(value: bool) -> str:
+    """Writes `is_fido` and `is_mcert_sign`.
+
+    Assumed: `is_fido` is whether a device is bound, `is_mcert_sign` whether one of the bound
+    devices has a signing certificate that is neither expired nor revoked; both are "N" for
+    somebody whom the platform does not know.
+    """
+    return "Y" if value else "N"

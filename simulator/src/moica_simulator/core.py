@@ -87,6 +87,7 @@ class SimulatorCore:
             push=self.phones,
             clock=self.clock,
             randomness=self.randomness,
+            certificates=self.ca,
             hash_secret=bytes.fromhex(secret),
         )
 
@@ -347,7 +348,7 @@ class SimulatorCore:
         """Sets a fault; the arguments are the attributes of `Fault`.
 
         Args:
-            interface: `SP-API-ATH-01`, `-02` or `-03`.
+            interface: E.g. `SP-API-ATH-01`, or `SP-API-LF-01`.
             code: See `Fault`.
             http_status: See `Fault`.
             latency_s: See `Fault`.
@@ -381,6 +382,13 @@ class SimulatorCore:
                 f"a fault: {error}; expected interface one of {', '.join(Interface)}, tamper one "
                 f"of {', '.join(Tamper)}, drop one of {', '.join(Drop)}",
             ) from error
+
+    def set_error_checksums(self, carried: bool) -> None:
+        """Sets whether error answers to a known system carry an `idp_checksum`, from now on.
+
+        Whether the real platform's do is not known; the simulator begins without.
+        """
+        self.idp.error_checksums = carried
 
     async def revoke(
         self, serial: str, *, reason: str = "unspecified", forget_device: bool = False

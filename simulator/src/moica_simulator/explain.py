@@ -88,7 +88,7 @@ def _usual_mistakes(which: Interface, body: Mapping[str, Any], payload: str) -> 
         base64.b64encode(raw).decode(): "it encrypts the hash in base64; hex is wanted",
         payload: "it encrypts the payload itself; its SHA-256 as hex text is wanted",
     }
-    fields = {name: wire.payload_field(body, name) for name in wire.SP_ORDER[which]}
+    fields = {name: wire.payload_field(which, body, name) for name in wire.SP_ORDER[which]}
     for left_out, value in fields.items():
         if value:
             others = "".join(text for name, text in fields.items() if name != left_out)

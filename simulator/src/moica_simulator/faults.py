@@ -163,7 +163,7 @@ def tampered(reply: Reply, tamper: Tamper) -> Reply | None:
     if tamper is Tamper.IDP_CHECKSUM:
         return reply
     value = reply.result.get(tamper.value)
-    if value is None:
+    if not isinstance(value, str):
         return None
     return attrs.evolve(reply, result={**reply.result, tamper.value: _wrong(tamper, value)})
 
@@ -195,4 +195,7 @@ _POSSIBLE: dict[Interface, frozenset[Tamper]] = {
     Interface.GET_SP_TICKET: _TICKET_PARTS,
     Interface.GET_RESULT: frozenset(Tamper) - {Tamper.SP_TICKET},
     Interface.REQUEST_PUSH: _TICKET_PARTS,
+    Interface.BATCH_SIGN: _TICKET_PARTS,
+    Interface.DEVICE_STATUS: frozenset({Tamper.IDP_CHECKSUM}),
+    Interface.REDIRECT: frozenset({Tamper.IDP_CHECKSUM}),
 }

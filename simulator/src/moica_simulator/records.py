@@ -89,10 +89,10 @@ class DeviceProfile:
 
 @attrs.frozen
 class SignRequest:
-    """`sign_info` of one document, checked."""
+    """`sign_info`, checked: one document, or 1 to 20 of a batch in the order sent."""
 
     sign_type: str
-    sign_data: str = attrs.field(repr=False)
+    data: tuple[str, ...] = attrs.field(repr=False)
     tbs_encoding: str
     hash_algorithm: str
 
@@ -108,7 +108,8 @@ class Confirmed:
 
     device_id: str
     at: datetime
-    signed_response: str | None = attrs.field(repr=False)
+    signed_responses: tuple[str, ...] = attrs.field(repr=False)
+    """One for each of the request's `data`, in its order; empty for ATH."""
     certificate: bytes | None = attrs.field(repr=False)
 
 

@@ -54,7 +54,7 @@ __all__ = [
 T = TypeVar("T")
 Transaction = Callable[[], contextlib.AbstractContextManager[None]]
 
-_FORMAT = 1
+_FORMAT = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -6,6 +6,7 @@ or a certificate was revoked since.
 
 import asyncio
 from concurrent.futures import Executor
+from datetime import datetime
 
 import attrs
 from cryptography import x509
@@ -98,6 +99,13 @@ class CertificateOffice:
         self._lists.pop(revoked.partition, None)
         self._lists.pop(_COMPLETE, None)
         return revoked
+
+    def can_sign(self, certificate: bytes, now: datetime) -> bool:
+        """Says whether a certificate of ours is within its time and not revoked."""
+        parsed = x509.load_der_x509_certificate(certificate)
+        found = self._records.certificates.get(f"{parsed.serial_number:x}")
+        within = parsed.not_valid_before_utc <= now <= parsed.not_valid_after_utc
+        return found is not None and found.revoked_at is None and within
 
     def find(self, serial: str) -> IssuedCertificate:
         """Returns the certificate of that serial number.

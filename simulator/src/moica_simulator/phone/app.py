@@ -272,7 +272,7 @@ class PhoneApp:
                 sp_ticket_id,
                 ceremony_id=offer.ceremony.ceremony_id,
                 assertion=assertion,
-                signed_response=signed,
+                signed_responses=signed,
             ),
         )
 
@@ -296,10 +296,10 @@ class PhoneApp:
 
     async def _signature(
         self, handset: Handset, offer: ConfirmationOffer, sp_ticket_id: str
-    ) -> str | None:
+    ) -> tuple[str, ...]:
         sign, key, certificate = offer.sign, handset.signing_key, handset.certificate
         if sign is None or key is None or certificate is None:
-            return None
+            return ()
         now = self._clock.now()
         try:
             return await asyncio.get_running_loop().run_in_executor(

@@ -48,17 +48,29 @@ def certificate_request(key: rsa.RSAPrivateKey) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-def sign(request: SignRequest, key_der: bytes, certificate_der: bytes, now: datetime) -> str:
-    """Signs what a ticket asks for and returns `signed_response`, base64.
+def sign(
+    request: SignRequest, key_der: bytes, certificate_der: bytes, now: datetime
+) -> tuple[str, ...]:
+    """Signs everything that a ticket asks for; returns one base64 text each, in its order.
 
     Raises:
         PlatformError: `APP_DATA_NULL` if there is nothing to sign, `APP_DECODE_FAIL` if RAW data
             is no DigestInfo, which the app reports to the platform.
     """
-    message = to_be_signed(request)
-    if not message:
+    messages = to_be_signed(request)
+    if not all(messages):
         raise PlatformError("APP_DATA_NULL", "nothing is left to sign after decoding")
     key = load_key(key_der)
+    return tuple(_sign_one(request, each, key, certificate_der, now) for each in messages)
+
+
+def _sign_one(
+    request: SignRequest,
+    message: bytes,
+    key: rsa.RSAPrivateKey,
+    certificate_der: bytes,
+    now: datetime,
+) -> str:
     if request.sign_type == "RAW":
         _require_digest_info(message)
         raw = key.sign(message, padding.PKCS1v15(), utils.NoDigestInfo())

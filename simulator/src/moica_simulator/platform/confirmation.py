@@ -119,7 +119,7 @@ class Confirmation:
         *,
         ceremony_id: str,
         assertion: Mapping[str, Any],
-        signed_response: str | None,
+        signed_responses: tuple[str, ...],
     ) -> TicketView:
         """Verifies assertion and signature, and ends the ticket as confirmed.
 
@@ -139,7 +139,7 @@ class Confirmation:
         device = self._records.devices.put(attrs.evolve(device, sign_count=sign_count))
         if found.sign is not None:
             try:
-                signatures.verify(found.sign, signed_response or "", device.certificate)
+                signatures.verify_all(found.sign, signed_responses, device.certificate)
             except PlatformError as error:
                 self._end(found, Failed(error.code, self._clock.now()))
                 raise
@@ -148,7 +148,7 @@ class Confirmation:
             Confirmed(
                 device_id=device_id,
                 at=self._clock.now(),
-                signed_response=signed_response if found.sign else None,
+                signed_responses=signed_responses if found.sign else (),
                 certificate=device.certificate if found.sign else None,
             ),
         )

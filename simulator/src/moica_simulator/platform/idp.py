@@ -1,4 +1,4 @@
-"""What a relying system can ask: a ticket (ATH-01), a push (ATH-03), a result (ATH-02).
+"""What a relying system can ask: tickets (ATH-01, 03, 04), results (ATH-02), status (LF-01).
 
 Follows moi-sp-api.md. The service id is looked up first, then the checksum is verified, then the
 fields, then people and devices; a ticket is written with its used transaction_id and its
@@ -7,6 +7,7 @@ notifications in one commit, before it is answered.
 
 import base64
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 import attrs
@@ -29,7 +30,7 @@ from moica_simulator.records import (
 )
 from moica_simulator.state import PlatformRecords, UsedTransaction
 
-__all__ = ["Finding", "IdentityProvider", "PushChannel"]
+__all__ = ["CertificateBook", "Finding", "IdentityProvider", "PushChannel"]
 
 
 class PushChannel(Protocol):
@@ -37,6 +38,13 @@ class PushChannel(Protocol):
 
     def deliver(self, device_id: str, sp_ticket_id: str) -> None:
         """Puts a request into a phone's inbox, within the caller's commit."""
+
+
+class CertificateBook(Protocol):
+    """The CA, as the platform asks it about a phone's certificate."""
+
+    def can_sign(self, certificate: bytes, now: datetime) -> bool:
+        """Says whether a certificate is within its time and not revoked or suspended."""
 
 
 @attrs.define
@@ -56,6 +64,7 @@ class IdentityProvider:
         push: Where ATH-03 sends notifications.
         clock: For lapsing.
         randomness: For ticket ids.
+        certificates: Knows which certificates can still be used.
         hash_secret: The secret behind `hashed_id_num`.
     """
 
@@ -66,12 +75,15 @@ class IdentityProvider:
         push: PushChannel,
         clock: Clock,
         randomness: Randomness,
+        certificates: CertificateBook,
         hash_secret: bytes,
     ) -> None:
         self._records = records
         self._push = push
         self._clock = clock
         self._randomness = randomness
+        self._certificates = certificates
+        self.error_checksums = assumptions.ERROR_ANSWERS_CARRY_CHECKSUM
         self._hash_secret = hash_secret
 
     def answer(self, interface: Interface, body: Mapping[str, Any], finding: Finding) -> Reply:
@@ -88,6 +100,8 @@ class IdentityProvider:
             self._verify_checksum(interface, body, provider, finding)
             if interface is Interface.GET_RESULT:
                 return self._result(provider, body, finding)
+            if interface is Interface.DEVICE_STATUS:
+                return self._device_status(provider, body)
             return self._new_ticket(interface, provider, body, finding)
         except PlatformError as error:
             transaction_id = body.get("transaction_id")
@@ -97,6 +111,7 @@ class IdentityProvider:
                 error.explanation,
                 transaction_id=transaction_id if isinstance(transaction_id, str) else "",
                 key=provider.aes_key if provider else None,
+                seal_error=self.error_checksums,
             )
 
     def id_number_of(self, body: Mapping[str, Any]) -> str | None:
@@ -150,7 +165,7 @@ class IdentityProvider:
         with self._records.transaction():
             self._records.transactions.put(used)
             self._records.tickets.put(made)
-            if interface is Interface.REQUEST_PUSH:
+            if interface is Interface.REQUEST_PUSH or request.op_mode == "PUSH":
                 for device in devices:
                     self._push.deliver(device.device_id, made.sp_ticket_id)
         return self._success(
@@ -203,6 +218,18 @@ class IdentityProvider:
             expires_at=now + request.lifetime,
         )
 
+    def _device_status(self, provider: ServiceProvider, body: Mapping[str, Any]) -> Reply:
+        """Answers LF-01; somebody unknown is no error, and nothing is used up."""
+        request = wire.parse_status_request(body)
+        now = self._clock.now()
+        bound = [each for each in self._records.devices.of(request.id_number) if each.bound]
+        usable = any(self._certificates.can_sign(each.certificate, now) for each in bound)
+        result = {
+            "is_fido": assumptions.yes_or_no(bool(bound)),
+            "is_mcert_sign": assumptions.yes_or_no(usable),
+        }
+        return self._success(Interface.DEVICE_STATUS, provider, request.transaction_id, result)
+
     def _result(
         self, provider: ServiceProvider, body: Mapping[str, Any], finding: Finding
     ) -> Reply:
@@ -227,9 +254,13 @@ class IdentityProvider:
             case Failed(code=code):
                 raise PlatformError(code)
             case Confirmed() as confirmed:
-                result = {"hashed_id_num": self._hashed(provider, found.id_number)}
-                if confirmed.signed_response is not None:
-                    result["signed_response"] = confirmed.signed_response
+                result: dict[str, str | list[str]] = {
+                    "hashed_id_num": self._hashed(provider, found.id_number)
+                }
+                if found.op_code == "BATSIGN":
+                    result["signed_response_set"] = list(confirmed.signed_responses)
+                elif confirmed.signed_responses:
+                    (result["signed_response"],) = confirmed.signed_responses
                 if confirmed.certificate is not None:
                     result["cert"] = base64.b64encode(confirmed.certificate).decode()
                 return self._success(Interface.GET_RESULT, provider, request.transaction_id, result)
@@ -242,7 +273,7 @@ class IdentityProvider:
         interface: Interface,
         provider: ServiceProvider,
         transaction_id: str,
-        result: dict[str, str],
+        result: Mapping[str, str | list[str]],
     ) -> Reply:
         return Reply(
             interface,

@@ -28,8 +28,10 @@ class Reply:
     code: str | int
     message: str
     transaction_id: str = ""
-    result: Mapping[str, str] | None = attrs.field(default=None, repr=False)
+    result: Mapping[str, str | list[str]] | None = attrs.field(default=None, repr=False)
     key: AesKey | None = None
+    seal_error: bool = ERROR_ANSWERS_CARRY_CHECKSUM
+    """Whether an answer without a result is given a checksum all the same."""
 
     def idp_payload(self) -> str:
         """Joins the fields that `idp_checksum` covers."""
@@ -38,7 +40,7 @@ class Reply:
             "transaction_id": self.transaction_id,
             "error_code": str(self.code),
         }
-        return "".join(fields.get(name, "") for name in IDP_ORDER[self.interface])
+        return "".join(str(fields.get(name, "")) for name in IDP_ORDER[self.interface])
 
     def sealed(self, randomness: Randomness) -> str:
         """Returns the reply's `idp_checksum`, under a random IV."""
@@ -54,6 +56,7 @@ def refusal(
     *,
     transaction_id: str = "",
     key: AesKey | None = None,
+    seal_error: bool = ERROR_ANSWERS_CARRY_CHECKSUM,
 ) -> Reply:
     """Makes the reply for a business error, its code as it goes over the wire."""
     message = message_for(code)
@@ -63,6 +66,7 @@ def refusal(
         f"{message} ({explanation})" if explanation else message,
         transaction_id=transaction_id,
         key=key,
+        seal_error=seal_error,
     )
 
 
@@ -80,6 +84,6 @@ def write(reply: Reply, randomness: Randomness, *, checksum: str | None = None) 
             **reply.result,
             "idp_checksum": checksum or reply.sealed(randomness),
         }
-    elif ERROR_ANSWERS_CARRY_CHECKSUM and reply.key is not None:
+    elif reply.seal_error and reply.key is not None:
         envelope["result"] = {"idp_checksum": checksum or reply.sealed(randomness)}
     return envelope

@@ -17,11 +17,29 @@ from moica_simulator.errors import PlatformError
 from moica_simulator.platform.wire import hash_algorithm, to_be_signed
 from moica_simulator.records import SignRequest
 
-__all__ = ["verify"]
+__all__ = ["verify", "verify_all"]
 
 
-def verify(sign: SignRequest, signed_response: str, certificate_der: bytes) -> None:
-    """Accepts a signature over exactly the requested bytes by the certificate's key.
+def verify_all(
+    sign: SignRequest, signed_responses: tuple[str, ...], certificate_der: bytes
+) -> None:
+    """Accepts one signature for each document asked for, in the order asked for.
+
+    Raises:
+        PlatformError: `CERT_SIGNDATA_ERR` if their number is another; else as `verify`.
+    """
+    messages = to_be_signed(sign)
+    if len(signed_responses) != len(messages):
+        raise PlatformError(
+            "CERT_SIGNDATA_ERR",
+            f"{len(messages)} signatures were asked for, {len(signed_responses)} came",
+        )
+    for message, response in zip(messages, signed_responses, strict=True):
+        verify(sign, message, response, certificate_der)
+
+
+def verify(sign: SignRequest, message: bytes, signed_response: str, certificate_der: bytes) -> None:
+    """Accepts a signature over exactly `message` by the certificate's key.
 
     Raises:
         PlatformError: `CERT_SIGNDATA_ERR` if it cannot be read, `CERT_SIGNDATA_MISMATCH` if it
@@ -34,7 +52,6 @@ def verify(sign: SignRequest, signed_response: str, certificate_der: bytes) -> N
     key = x509.load_der_x509_certificate(certificate_der).public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         raise PlatformError("CERT_SIGNDATA_ERR", "the certificate's key is no RSA key")
-    message = to_be_signed(sign)
     try:
         match sign.sign_type:
             case "PKCS#1":

@@ -26,10 +26,12 @@ __all__ = [
     "SP_ORDER",
     "Interface",
     "ResultRequest",
+    "StatusRequest",
     "TicketRequest",
     "hash_algorithm",
     "optional_text",
     "parse_result_request",
+    "parse_status_request",
     "parse_ticket_request",
     "payload_field",
     "required_text",
@@ -44,6 +46,9 @@ class Interface(enum.StrEnum):
     GET_SP_TICKET = "SP-API-ATH-01"
     GET_RESULT = "SP-API-ATH-02"
     REQUEST_PUSH = "SP-API-ATH-03"
+    BATCH_SIGN = "SP-API-ATH-04"
+    DEVICE_STATUS = "SP-API-LF-01"
+    REDIRECT = "SP-API-WEB-01"
 
     @property
     def method(self) -> str:
@@ -55,6 +60,9 @@ _METHODS = {
     Interface.GET_SP_TICKET: "getSpTicket",
     Interface.GET_RESULT: "getAthOrSignResult",
     Interface.REQUEST_PUSH: "requestAthOrSignPush",
+    Interface.BATCH_SIGN: "doBatchSigning",
+    Interface.DEVICE_STATUS: "checkDeviceStatus",
+    Interface.REDIRECT: "web",
 }
 
 SP_ORDER: Mapping[Interface, tuple[str, ...]] = {
@@ -77,6 +85,16 @@ SP_ORDER: Mapping[Interface, tuple[str, ...]] = {
         "hint",
         "sign_data",
     ),
+    Interface.BATCH_SIGN: (
+        "transaction_id",
+        "sp_service_id",
+        "id_num",
+        "op_code",
+        "op_mode",
+        "hint",
+    ),
+    Interface.DEVICE_STATUS: ("transaction_id", "sp_service_id", "id_num"),
+    Interface.REDIRECT: ("transaction_id", "sp_service_id", "op_code", "hint", "sign_data"),
 }
 """Which fields `sp_checksum` covers, in this order; an absent one counts as empty text."""
 
@@ -84,6 +102,9 @@ IDP_ORDER: Mapping[Interface, tuple[str, ...]] = {
     Interface.GET_SP_TICKET: ("transaction_id", "error_code", "sp_ticket"),
     Interface.GET_RESULT: ("transaction_id", "error_code", "hashed_id_num", "signed_response"),
     Interface.REQUEST_PUSH: ("transaction_id", "error_code", "sp_ticket"),
+    Interface.BATCH_SIGN: ("transaction_id", "error_code", "sp_ticket"),
+    Interface.DEVICE_STATUS: ("transaction_id", "error_code", "is_fido", "is_mcert_sign"),
+    Interface.REDIRECT: ("transaction_id", "error_code", "id_num", "signed_response"),
 }
 """Which fields `idp_checksum` covers, in this order."""
 
@@ -91,7 +112,10 @@ _LONGEST_TRANSACTION_ID = 100
 _LONGEST_SIGN_DATA = 1024  # characters as sent, not the bytes behind them
 _SHORTEST, _LONGEST, _DEFAULT = timedelta(seconds=30), timedelta(seconds=600), timedelta(seconds=60)
 _OP_CODES = ("ATH", "SIGN", "NFCSIGN")
+_BATCH_OP_CODES = ("BATSIGN",)
+_LARGEST_BATCH = 20
 _OP_MODES = ("I-SCAN", "APP2APP", "MWEB2APP")
+_BATCH_OP_MODES = (*_OP_MODES, "PUSH")
 _SIGN_TYPES = ("PKCS#1", "PKCS#7", "RAW")
 _ENCODINGS = ("NONE", "base64")
 _HASH_ALGORITHMS = ("SHA1", "SHA256", "SHA384", "SHA512")
@@ -100,7 +124,10 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 @attrs.frozen
 class TicketRequest:
-    """A checked request of ATH-01 or ATH-03. `op_mode` of a push is the platform's own word."""
+    """A checked request of ATH-01, 03 or 04, or the form of WEB-01 with the typed `id_num`.
+
+    `op_mode` of a push and of a redirect is the platform's own word.
+    """
 
     transaction_id: str
     id_number: str = attrs.field(repr=False)
@@ -111,6 +138,14 @@ class TicketRequest:
     device_name: str
     """`device_user_def_desc`; empty means every bound device."""
     sign: SignRequest | None
+
+
+@attrs.frozen
+class StatusRequest:
+    """A checked request of LF-01."""
+
+    transaction_id: str
+    id_number: str = attrs.field(repr=False)
 
 
 @attrs.frozen
@@ -127,21 +162,28 @@ def sp_payload(interface: Interface, body: Mapping[str, Any]) -> str:
     Raises:
         PlatformError: `PM_INV_NF` if one of them is no text.
     """
-    return "".join(payload_field(body, name) for name in SP_ORDER[interface])
+    return "".join(payload_field(interface, body, name) for name in SP_ORDER[interface])
 
 
 def parse_ticket_request(interface: Interface, body: Mapping[str, Any]) -> TicketRequest:
-    """Checks every field of ATH-01 or ATH-03.
+    """Checks every field of ATH-01, ATH-03, ATH-04 or WEB-01.
+
+    Args:
+        interface: Which of them.
+        body: The JSON object; for WEB-01 the form, `sign_info` nested and `id_num` as typed.
 
     Raises:
         PlatformError: With the code of the first rule that the request breaks.
     """
     transaction_id = _transaction_id(body)
     id_number = _id_number(body)
-    op_code = _one_of("op_code", required_text(body, "op_code"), _OP_CODES, "TGT_INV")
+    batch = interface is Interface.BATCH_SIGN
+    op_codes = _BATCH_OP_CODES if batch else _OP_CODES
+    op_code = _one_of("op_code", required_text(body, "op_code"), op_codes, "TGT_INV")
     op_mode = assumptions.PUSH_TICKET_OP_MODE
-    if interface is Interface.GET_SP_TICKET:
-        op_mode = _one_of("op_mode", required_text(body, "op_mode"), _OP_MODES, "TGT_INV")
+    if batch or interface is Interface.GET_SP_TICKET:
+        op_modes = _BATCH_OP_MODES if batch else _OP_MODES
+        op_mode = _one_of("op_mode", required_text(body, "op_mode"), op_modes, "TGT_INV")
     return TicketRequest(
         transaction_id=transaction_id,
         id_number=id_number,
@@ -154,8 +196,17 @@ def parse_ticket_request(interface: Interface, body: Mapping[str, Any]) -> Ticke
             if interface is Interface.REQUEST_PUSH
             else ""
         ),
-        sign=None if op_code == "ATH" else _sign_request(body),
+        sign=None if op_code == "ATH" else _sign_request(body, batch=batch),
     )
+
+
+def parse_status_request(body: Mapping[str, Any]) -> StatusRequest:
+    """Checks every field of LF-01.
+
+    Raises:
+        PlatformError: With the code of the first rule that the request breaks.
+    """
+    return StatusRequest(_transaction_id(body), _id_number(body))
 
 
 def parse_result_request(body: Mapping[str, Any]) -> ResultRequest:
@@ -167,11 +218,11 @@ def parse_result_request(body: Mapping[str, Any]) -> ResultRequest:
     return ResultRequest(_transaction_id(body), required_text(body, "sp_ticket_id"))
 
 
-def to_be_signed(sign: SignRequest) -> bytes:
-    """Returns the bytes that the key covers: decoded base64, or the UTF-8 text."""
+def to_be_signed(sign: SignRequest) -> tuple[bytes, ...]:
+    """Returns the bytes that the key covers, one by one: decoded base64, or the UTF-8 text."""
     if sign.tbs_encoding == "base64":
-        return base64.b64decode(sign.sign_data, validate=True)
-    return sign.sign_data.encode()
+        return tuple(base64.b64decode(each, validate=True) for each in sign.data)
+    return tuple(each.encode() for each in sign.data)
 
 
 def hash_algorithm(sign: SignRequest) -> hashes.HashAlgorithm:
@@ -207,9 +258,12 @@ def optional_text(body: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def payload_field(body: Mapping[str, Any], name: str) -> str:
-    """Returns a field that `sp_checksum` covers, empty if absent; `sign_data` is nested."""
-    if name != "sign_data":
+def payload_field(interface: Interface, body: Mapping[str, Any], name: str) -> str:
+    """Returns a field that `sp_checksum` covers, empty if absent.
+
+    `sign_data` is nested in `sign_info`, except in the flat form of WEB-01.
+    """
+    if name != "sign_data" or interface is Interface.REDIRECT:
         return optional_text(body, name)
     return optional_text(_sign_info(body) or {}, name)
 
@@ -262,19 +316,22 @@ def _lifetime(value: object) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def _sign_request(body: Mapping[str, Any]) -> SignRequest:
+def _sign_request(body: Mapping[str, Any], *, batch: bool) -> SignRequest:
     info = _sign_info(body)
     if info is None:
         raise PlatformError("PM_INV_NF", "sign_info is missing; only ATH goes without it")
-    data = optional_text(info, "sign_data")
-    if not data:
-        raise PlatformError("PM_SIGNDATA_NULL", "sign_info.sign_data is empty")
-    if len(data) > _LONGEST_SIGN_DATA:
-        raise PlatformError(
-            "SIGNDATA_LEN_LIMIT", f"sign_data has {len(data)} characters, at most 1024 are taken"
-        )
+    data = _sign_data_set(info) if batch else (optional_text(info, "sign_data"),)
+    for each in data:
+        if not each:
+            raise PlatformError("PM_SIGNDATA_NULL", "data to be signed is empty")
+        if len(each) > _LONGEST_SIGN_DATA:
+            raise PlatformError(
+                "SIGNDATA_LEN_LIMIT",
+                f"data to be signed has {len(each)} characters, at most 1024 are taken",
+            )
     sign_type = _one_of("sign_type", required_text(info, "sign_type"), _SIGN_TYPES, "PM_INV_NF")
-    encoding = _one_of("tbs_encoding", required_text(info, "tbs_encoding"), _ENCODINGS, "PM_INV_NF")
+    encodings = ("base64",) if batch else _ENCODINGS
+    encoding = _one_of("tbs_encoding", required_text(info, "tbs_encoding"), encodings, "PM_INV_NF")
     if sign_type == "RAW" and encoding != "base64":
         raise PlatformError("PM_INV_NF", "RAW takes tbs_encoding base64 only")
     # RAW ignores the algorithm, so a client may leave it out there.
@@ -291,3 +348,17 @@ def _sign_request(body: Mapping[str, Any]) -> SignRequest:
     except (binascii.Error, ValueError) as error:
         raise PlatformError("PM_INV_NF", "sign_data is no base64") from error
     return sign
+
+
+def _sign_data_set(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """Reads the documents of a batch; their number is checked before any of them."""
+    value = info.get("sign_data_set")
+    if value is None or value == []:
+        raise PlatformError("PM_SIGNDATA_NULL", "sign_info.sign_data_set is empty")
+    if not isinstance(value, list):
+        raise PlatformError("PM_INV_NF", "sign_data_set must be an array of texts")
+    if len(value) > _LARGEST_BATCH:
+        raise PlatformError(
+            "BATSIGN_CNT_LIMIT", f"sign_data_set has {len(value)} texts, at most 20 are taken"
+        )
+    return tuple(optional_text({"sign_data_set": each}, "sign_data_set") for each in value)

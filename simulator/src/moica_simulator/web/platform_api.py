@@ -35,7 +35,8 @@ def routes() -> list[web.RouteDef]:
 
         return web.post(f"/moise/sp/{interface.method}", handler)
 
-    return [route(interface) for interface in Interface]
+    # The redirect is a page for browsers, not a method.
+    return [route(each) for each in Interface if each is not Interface.REDIRECT]
 
 
 def spring_error(status: int, path: str, now: datetime) -> web.Response:
