@@ -26,7 +26,7 @@ async def test_who_is_there(tmp_path: Path) -> None:
             await stage.simulator.add_person(number, name)
             device = await stage.simulator.bind_device(number, "我的手機")
             await stage.simulator.set_behaviour(device.id, "confirm")
-        registered = await client.register(user_id="u1", id_number=ID_NUMBER)
+        registered = await client.begin_registration(user_id="u1", id_number=ID_NUMBER)
         assert (await client.wait(registered.id, seconds=20)).status == "completed"
 
         begun = await client.begin_authentication(user_id="u1")

@@ -54,13 +54,13 @@ class Visit:
 
     async def register(self, user_name: str | None = None) -> TransactionView:
         """Begin."""
-        return await self.client.register(
+        return await self.client.begin_registration(
             user_id=USER, id_number=self.desk.id_number, user_name=user_name
         )
 
     async def sign(self, place: Place) -> TransactionView:
         """Begin."""
-        return await self.client.sign(
+        return await self.client.begin_signature(
             user_id=USER,
             document=DocumentRequest(number="1153000165", version="1", content=CONTENT),
             format=place.format,

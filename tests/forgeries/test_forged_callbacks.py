@@ -225,7 +225,7 @@ async def test_a_form_counts_once_and_for_its_own_tenant_only(house: House) -> N
 async def test_register_and_sign_by_redirect(house: House) -> None:
     """The positive control of the whole way: a certificate, an artifact, and nothing polled."""
     visit = await house.visit()
-    registration = await visit.client.register(
+    registration = await visit.client.begin_registration(
         user_id="clerk", id_number=visit.desk.id_number, channel="redirect"
     )
     form = registration.challenges[0].form
