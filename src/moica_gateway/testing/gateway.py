@@ -30,10 +30,15 @@ from moica_gateway.blocking import BlockingGatewayClient
 from moica_gateway.client import GatewayClient, Reply
 from moica_gateway.errors import CATALOGUE, GatewayError, Problem, error, problem
 from moica_gateway.wire import (
+    AuthenticationRequest,
+    BatchRequest,
     Certificate,
     ChallengeRequest,
     ChallengeView,
     CredentialView,
+    DeviceStatusRequest,
+    DeviceStatusView,
+    DocumentRequest,
     DocumentView,
     EventView,
     PageView,
@@ -53,6 +58,14 @@ _ENDINGS: Final = {
     "expired": "expired",
     "cancelled": "cancelled",
     "failed": "upstream_unreachable",
+}
+_TICKET: Final = 20
+_Request = RegistrationRequest | SignatureRequest | BatchRequest | AuthenticationRequest
+_REQUESTS: Final[Mapping[str, tuple[str, Callable[[object], _Request]]]] = {
+    "registrations": ("registration", RegistrationRequest.parse),
+    "signatures": ("signature", SignatureRequest.parse),
+    "signature-batches": ("signature", BatchRequest.parse),
+    "authentications": ("authentication", AuthenticationRequest.parse),
 }
 _STATUSES: Final = ("pending", "completed", *_ENDINGS)
 
@@ -130,10 +143,11 @@ class FakeGateway:
         if status == "completed" and found.kind == "registration":
             credential = self.registered(found.user_id or "")
         signature = None
-        if status == "completed" and found.kind == "signature":
+        signs = found.kind == "signature" or (found.kind == "authentication" and found.user_id)
+        if status == "completed" and signs:
             signature = SignatureView(
-                format="cades",
-                level="B-B",
+                format="cades" if found.kind == "signature" else "pkcs1",
+                level="B-B" if found.kind == "signature" else None,
                 signed_at=self._now(),
                 certificate=Certificate(der=b"a placeholder, no certificate"),
                 report=(),
@@ -142,6 +156,7 @@ class FakeGateway:
             found,
             version=found.version + 1,
             status=status,
+            assurance=_assurance(found, status),
             error=why,
             credential=credential,
             signature=signature,
@@ -211,8 +226,12 @@ class FakeGateway:
         names = [unquote(name) for name in parts.path.split("/")[2:]]
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         match (method, names):
-            case ("POST", ["registrations" | "signatures" as what]):
+            case ("POST", [what]) if what in _REQUESTS:
                 return self._make(what, body, headers.get("Idempotency-Key", ""))
+            case ("POST", ["device-status"]):
+                DeviceStatusRequest.parse(body)
+                found = DeviceStatusView(bound=True, certificate_usable=True)
+                return _reply(200, found.to_json())
             case ("GET", ["transactions"]):
                 return self._list(query)
             case ("POST", ["transactions", "cancel"]):
@@ -258,35 +277,30 @@ class FakeGateway:
             if known[0] != body:
                 raise error("idempotency_mismatch", "expected the same body with the same key")
             return self._made(self._found(known[1]))
-        documents: tuple[DocumentView, ...] = ()
-        request: RegistrationRequest | SignatureRequest
-        if what == "registrations":
-            request = RegistrationRequest.parse(body)
-        else:
-            request = SignatureRequest.parse(body)
-            self._enabled(request.user_id)
-            d = request.document
-            documents = (
-                DocumentView(
-                    id=d.id or "doc_1",
-                    number=d.number,
-                    sha256=d.sha256 or hashlib.sha256(d.content or b"").hexdigest(),
-                    version=d.version,
-                    title=d.title,
-                    media_type=d.media_type,
-                ),
-            )
-        self._one_open(request.user_id, supersede=request.supersede)
+        kind, parse = _REQUESTS[what]
+        request = parse(body)
+        documents: tuple[DocumentRequest, ...] = ()
+        if isinstance(request, SignatureRequest):
+            documents = (request.document,)
+        elif isinstance(request, BatchRequest):
+            documents = request.documents
+        if request.user_id is not None:
+            if kind != "registration":
+                self._enabled(request.user_id)
+            self._one_open(request.user_id, supersede=request.supersede)
         lives = timedelta(seconds=request.time_limit or 60)
         made = TransactionView(
             id=f"txn_{len(self._transactions) + 1}",
             version=1,
-            kind=what.removesuffix("s"),
+            kind=kind,
             status="pending",
             created_at=self._now(),
             expires_at=self._now() + lives,
             match_code="42",
-            documents=documents,
+            documents=tuple(
+                _document(d, number, len(documents)) for number, d in enumerate(documents, 1)
+            ),
+            tickets=max(1, -(-len(documents) // _TICKET)),
             challenges=(self._asked_by(request.channel, lives),),
             user_id=request.user_id,
             metadata=request.metadata,
@@ -370,14 +384,20 @@ class FakeGateway:
 
     def _artifact(self, transaction_id: str, document_id: str | None) -> Reply:
         found = self._found(transaction_id)
+        if found.kind == "authentication" and found.user_id is None:
+            raise error("artifact_none", "nothing was signed")
+        names = [d.number for d in found.documents if document_id in (None, d.id)]
+        if found.kind == "authentication" and document_id is None:
+            names = ["authentication"]
+        if not names:
+            raise _not_found()
+        if len(names) > 1:
+            raise error("request_invalid", "`document`: expected an id, there are several")
         if found.status != "completed":
             raise error("not_acceptable_yet", "expected a completed transaction")
-        for document in found.documents:
-            if document_id in (None, document.id):
-                body = f"a placeholder, no signature, of {document.number}".encode()
-                headers = {"Content-Type": "application/pkcs7-signature"}
-                return Reply(status=200, headers=headers, body=body)
-        raise _not_found()
+        body = f"a placeholder, no signature, of {names[0]}".encode()
+        headers = {"Content-Type": "application/pkcs7-signature"}
+        return Reply(status=200, headers=headers, body=body)
 
     def _switch(self, credential_id: str, verb: str) -> Reply:
         found = self._credentials.get(credential_id)
@@ -446,6 +466,24 @@ class _FakeBlockingClient(BlockingGatewayClient):
         super().__init__("http://gateway.invalid", _KEY)
         self._new = gateway.client
         self._client = gateway.client()
+
+
+def _assurance(found: TransactionView, status: str) -> str | None:
+    if found.kind != "authentication" or status != "completed":
+        return None
+    return "certificate" if found.user_id else "platform"
+
+
+def _document(asked: DocumentRequest, number: int, count: int) -> DocumentView:
+    return DocumentView(
+        id=asked.id or f"doc_{number}",
+        number=asked.number,
+        sha256=asked.sha256 or hashlib.sha256(asked.content or b"").hexdigest(),
+        version=asked.version,
+        title=asked.title,
+        media_type=asked.media_type,
+        ticket=(number - 1) // _TICKET if count > _TICKET else 0,
+    )
 
 
 async def _at_once(_seconds: float) -> None:
