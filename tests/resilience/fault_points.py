@@ -137,6 +137,9 @@ class _Upstream:
         self.poll_interval = inner.poll_interval
         self.accepts, self.receive = inner.accepts, inner.receive
         self.presentation = inner.presentation
+        self.max_messages = inner.max_messages
+        self.claimed_transaction_id = inner.claimed_transaction_id
+        self.device_status = inner.device_status
 
     async def begin(self, request: Begin) -> Begun | Fault | StartUnknown:
         self.at("begin: not asked")

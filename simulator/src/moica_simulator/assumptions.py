@@ -25,6 +25,7 @@ __all__ = [
     "PUSH_TICKET_OP_MODE",
     "RETURN_MEMBER",
     "TICKET_VERSION",
+    "TIMESTAMP_POLICY",
     "hashed_id_num",
     "ticket_expiration_text",
     "wire_error_code",
@@ -55,6 +56,10 @@ CHECKSUM_MISSING_CODE = "INV_SP_CHECKSUM"
 
 ERROR_ANSWERS_CARRY_CHECKSUM = False
 """Whether an envelope with an error holds a `result` with an `idp_checksum`."""
+
+TIMESTAMP_POLICY = "2.16.886.101.0.3.3"
+"""The policy of the timestamps. Which service agencies use, and under which policy, is not ours to
+know: the class 3 policy of the same PKI stands in."""
 
 PUSH_TICKET_OP_MODE = "PUSH"
 """The `op_mode` inside a ticket made by a push, where the request has none."""

@@ -24,6 +24,7 @@ __all__ = [
     "OnRequest",
     "Person",
     "Refused",
+    "ServiceMaterial",
     "ServiceProvider",
     "SignRequest",
     "Ticket",
@@ -183,6 +184,14 @@ class IssuedCertificate:
 
 
 @attrs.frozen
+class ServiceMaterial:
+    """A service's key (PKCS#8, DER) and certificate (DER)."""
+
+    key: bytes = attrs.field(repr=False)
+    certificate: bytes
+
+
+@attrs.frozen
 class AuthorityMaterial:
     """The CA's own keys (PKCS#8, DER) and certificates (DER)."""
 
@@ -190,6 +199,8 @@ class AuthorityMaterial:
     root_certificate: bytes
     intermediate_key: bytes = attrs.field(repr=False)
     intermediate_certificate: bytes
+    responder: ServiceMaterial
+    timestamper: ServiceMaterial
 
 
 class OnRequest(enum.StrEnum):

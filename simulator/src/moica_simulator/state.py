@@ -186,6 +186,7 @@ class State:
                 "certificate", IssuedCertificate, lambda c: c.serial, lambda c: c.id_number
             ),
             next_list_number=lambda: self.count("crl_number"),
+            next_timestamp_number=lambda: self.count("timestamp_number"),
             transaction=self.transaction,
         )
 
@@ -306,6 +307,7 @@ class AuthorityRecords:
     material: Table[AuthorityMaterial]
     certificates: Table[IssuedCertificate]
     next_list_number: Callable[[], int]
+    next_timestamp_number: Callable[[], int]
     transaction: Transaction
 
 

@@ -1,5 +1,7 @@
 """The hierarchy, and how a holder certificate is issued.
 
+Responder and timestamper have certificates of their own.
+
 Root and intermediate are RSA-3072, smaller than the real ones' 4096, so that a first launch stays
 short; in fast mode they are RSA-2048. Holder keys are RSA-2048 as the profile wants, and are made
 in the phone: the CA sees a certificate request and never a holder's private key.
@@ -16,15 +18,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
-from cryptography.x509.oid import AuthorityInformationAccessOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from moica_simulator.assumptions import CRL_PARTITIONS
 from moica_simulator.ca import profile
 from moica_simulator.keys import KeySource
 from moica_simulator.randomness import Randomness
-from moica_simulator.records import AuthorityMaterial, IssuedCertificate, Person
+from moica_simulator.records import (
+    AuthorityMaterial,
+    IssuedCertificate,
+    Person,
+    ServiceMaterial,
+)
 
-__all__ = ["Authority", "PkiUrls", "found_authority"]
+__all__ = ["Authority", "PkiUrls", "Service", "found_authority"]
+
+_RULE = profile.CertificateShape()
 
 
 @attrs.frozen
@@ -62,15 +71,31 @@ class PkiUrls:
         """The responder."""
         return f"{self.base}/pki/ocsp"
 
+    @property
+    def timestamps(self) -> str:
+        """The timestamper."""
+        return f"{self.base}/pki/tsa"
+
+
+@attrs.frozen
+class Service:
+    """A certificate of the intermediate's for a service of the CA, with its key."""
+
+    key: rsa.RSAPrivateKey = attrs.field(repr=False)
+    certificate: x509.Certificate
+
 
 @attrs.frozen
 class Authority:
-    """Root and intermediate with their keys. Immutable; what it issued is in `AuthorityRecords`."""
+    """Root and intermediate with their keys, the responder's and the timestamper's. Immutable;
+    what it issued is in `AuthorityRecords`."""
 
     root_key: rsa.RSAPrivateKey = attrs.field(repr=False)
     root: x509.Certificate
     intermediate_key: rsa.RSAPrivateKey = attrs.field(repr=False)
     intermediate: x509.Certificate
+    responder: Service
+    timestamper: Service
 
     @classmethod
     def load(cls, material: AuthorityMaterial) -> "Authority":
@@ -80,6 +105,8 @@ class Authority:
             x509.load_der_x509_certificate(material.root_certificate),
             _load_key(material.intermediate_key),
             x509.load_der_x509_certificate(material.intermediate_certificate),
+            _load_service(material.responder),
+            _load_service(material.timestamper),
         )
 
     def export(self) -> AuthorityMaterial:
@@ -89,6 +116,8 @@ class Authority:
             self.root.public_bytes(Encoding.DER),
             _dump_key(self.intermediate_key),
             self.intermediate.public_bytes(Encoding.DER),
+            _dump_service(self.responder),
+            _dump_service(self.timestamper),
         )
 
     def issue(
@@ -100,8 +129,9 @@ class Authority:
         now: datetime,
         randomness: Randomness,
         urls: PkiUrls,
+        shape: profile.CertificateShape = _RULE,
     ) -> IssuedCertificate:
-        """Issues a signing certificate by the holder profile, for one year.
+        """Issues a holder certificate: for signing and one year, unless its shape says otherwise.
 
         Args:
             person: Whose name, card number and last four characters go in.
@@ -110,6 +140,7 @@ class Authority:
             now: The first moment of validity.
             randomness: Gives the serial number.
             urls: Where revocation and issuer can be asked for.
+            shape: How it differs from the rule.
 
         Raises:
             ValueError: If the request's signature or key is wrong.
@@ -121,7 +152,9 @@ class Authority:
             raise ValueError("a holder's key is RSA-2048")
         serial = int.from_bytes(randomness.token(16)) >> 1 or 1
         partition = serial % CRL_PARTITIONS
-        not_before, not_after = profile.validity_of_one_year(now)
+        not_before, not_after = shape.validity(now)
+        signs = shape.usage is profile.Usage.DIGITAL_SIGNATURE
+        last_four = shape.last_four or person.id_number
         builder = (
             x509.CertificateBuilder()
             .subject_name(profile.holder_name(person.name, person.card_number))
@@ -132,12 +165,15 @@ class Authority:
             .not_valid_after(not_after)
             .add_extension(_authority_key_id(self.intermediate_key), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-            .add_extension(_key_usage(digital_signature=True), critical=True)
-            .add_extension(profile.certificate_policies(), critical=False)
-            .add_extension(profile.subject_directory_attributes(person.id_number), critical=False)
+            .add_extension(_key_usage(digital_signature=signs, enciphers=not signs), critical=True)
+            .add_extension(
+                profile.subject_directory_attributes(last_four, shape.carrier), critical=False
+            )
             .add_extension(_crl_points(urls.partition(partition), urls.complete), critical=False)
             .add_extension(_information_access(urls.chain, urls.ocsp), critical=False)
         )
+        if shape.policy:
+            builder = builder.add_extension(profile.certificate_policies(), critical=False)
         certificate = builder.sign(self.intermediate_key, hashes.SHA256())
         return IssuedCertificate(
             serial=f"{serial:x}",
@@ -168,9 +204,8 @@ async def found_authority(
 ) -> Authority:
     """Makes a new hierarchy; its two keys are made side by side, off the event loop."""
     loop = asyncio.get_running_loop()
-    root_key, intermediate_key = await asyncio.gather(
-        loop.run_in_executor(executor, keys.rsa_key, bits),
-        loop.run_in_executor(executor, keys.rsa_key, bits),
+    root_key, intermediate_key, *service_keys = await asyncio.gather(
+        *(loop.run_in_executor(executor, keys.rsa_key, size) for size in (bits, bits, 2048, 2048))
     )
     # A day back, so that a program whose clock is a little slow accepts a fresh simulator.
     since = now.replace(microsecond=0) - timedelta(days=1)
@@ -208,12 +243,56 @@ async def found_authority(
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(profile.certificate_policies(), critical=False)
     )
+    responder, timestamper = (
+        _service(name, oid, key, intermediate_key, since, randomness, urls)
+        for (name, oid), key in zip(_SERVICES, service_keys, strict=True)
+    )
     return Authority(
         root_key,
         root_builder.sign(root_key, hashes.SHA256()),
         intermediate_key,
         intermediate_builder.sign(root_key, hashes.SHA256()),
+        responder,
+        timestamper,
     )
+
+
+_SERVICES = (
+    ("OCSP Responder", ExtendedKeyUsageOID.OCSP_SIGNING),
+    ("Time Stamping Authority", ExtendedKeyUsageOID.TIME_STAMPING),
+)
+
+
+def _service(
+    name: str,
+    oid: x509.ObjectIdentifier,
+    key: rsa.RSAPrivateKey,
+    issuer_key: rsa.RSAPrivateKey,
+    since: datetime,
+    randomness: Randomness,
+    urls: PkiUrls,
+) -> Service:
+    """A certificate of one purpose alone. The responder's says that nobody need ask whether it is
+    revoked (RFC 6960 4.2.2.2.1): only itself could answer."""
+    responder = oid == ExtendedKeyUsageOID.OCSP_SIGNING
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(profile.service_name(name))
+        .issuer_name(profile.intermediate_name())
+        .public_key(key.public_key())
+        .serial_number(int.from_bytes(randomness.token(16)) >> 1 or 1)
+        .not_valid_before(since)
+        .not_valid_after(since + timedelta(days=20 * 365))
+        .add_extension(_authority_key_id(issuer_key), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
+        # A timestamper's must be critical (RFC 3161 2.3); a responder's need not.
+        .add_extension(x509.ExtendedKeyUsage([oid]), critical=not responder)
+        .add_extension(_crl_points(urls.complete), critical=False)
+    )
+    if responder:
+        builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
+    return Service(key, builder.sign(issuer_key, hashes.SHA256()))
 
 
 def _authority_key_id(key: rsa.RSAPrivateKey) -> x509.AuthorityKeyIdentifier:
@@ -221,13 +300,16 @@ def _authority_key_id(key: rsa.RSAPrivateKey) -> x509.AuthorityKeyIdentifier:
 
 
 def _key_usage(
-    *, digital_signature: bool = False, signs_certificates: bool = False
+    *,
+    digital_signature: bool = False,
+    enciphers: bool = False,
+    signs_certificates: bool = False,
 ) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=digital_signature,
         content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
+        key_encipherment=enciphers,
+        data_encipherment=enciphers,
         key_agreement=False,
         key_cert_sign=signs_certificates,
         crl_sign=signs_certificates,
@@ -249,6 +331,14 @@ def _information_access(issuer: str, ocsp: str | None = None) -> x509.AuthorityI
     return x509.AuthorityInformationAccess(
         [x509.AccessDescription(oid, x509.UniformResourceIdentifier(url)) for oid, url in pairs]
     )
+
+
+def _dump_service(service: Service) -> ServiceMaterial:
+    return ServiceMaterial(_dump_key(service.key), service.certificate.public_bytes(Encoding.DER))
+
+
+def _load_service(material: ServiceMaterial) -> Service:
+    return Service(_load_key(material.key), x509.load_der_x509_certificate(material.certificate))
 
 
 def _dump_key(key: rsa.RSAPrivateKey) -> bytes:

@@ -13,8 +13,9 @@ from cryptography import x509
 from cryptography.x509 import ocsp
 
 from moica_simulator.assumptions import CRL_PARTITIONS
-from moica_simulator.ca import revocation
+from moica_simulator.ca import revocation, timestamp
 from moica_simulator.ca.authority import Authority, PkiUrls
+from moica_simulator.ca.profile import CertificateShape
 from moica_simulator.clock import Clock
 from moica_simulator.errors import SimulatorError
 from moica_simulator.randomness import Randomness
@@ -24,6 +25,8 @@ from moica_simulator.state import AuthorityRecords
 __all__ = ["CertificateOffice"]
 
 _COMPLETE = "complete"
+_HOLD = "certificateHold"
+_RULE = CertificateShape()
 _ROOT = "root"
 
 
@@ -58,8 +61,20 @@ class CertificateOffice:
         self._lists: dict[int | str, revocation.ListOfRevoked] = {}
         self._signing = asyncio.Lock()
 
-    async def issue(self, person: Person, device_id: str, request_der: bytes) -> IssuedCertificate:
+    async def issue(
+        self,
+        person: Person,
+        device_id: str,
+        request_der: bytes,
+        shape: CertificateShape = _RULE,
+    ) -> IssuedCertificate:
         """Issues a certificate and enters it in the books.
+
+        Args:
+            person: The holder.
+            device_id: Where the key is.
+            request_der: PKCS#10.
+            shape: How it differs from the rule.
 
         Raises:
             ValueError: If the request is malformed, not signed by its key, or the key is wrong.
@@ -74,6 +89,7 @@ class CertificateOffice:
                 now=self._clock.now(),
                 randomness=self._randomness,
                 urls=self.urls,
+                shape=shape,
             ),
         )
         return self._records.certificates.put(issued)
@@ -92,13 +108,42 @@ class CertificateOffice:
                 "reason_unknown", f"reason: expected one of {known}; {reason!r} came"
             ) from error
         found = self.find(serial)
-        if found.revoked_at is not None:
+        if found.revoked_at is not None and found.reason != _HOLD:
             return found
-        revoked = attrs.evolve(found, revoked_at=self._clock.now(), reason=reason)
-        self._records.certificates.put(revoked)
-        self._lists.pop(revoked.partition, None)
+        since = found.revoked_at or self._clock.now()
+        return self._changed(attrs.evolve(found, revoked_at=since, reason=reason))
+
+    def suspend(self, serial: str) -> IssuedCertificate:
+        """Suspends a certificate (停用): lists and OCSP name it with `certificateHold`.
+
+        Raises:
+            SimulatorError: If there is no such certificate.
+        """
+        return self.revoke(serial, _HOLD)
+
+    def resume(self, serial: str) -> IssuedCertificate:
+        """Ends a suspension (復用); a certificate that is not suspended stays as it is.
+
+        Raises:
+            SimulatorError: If there is no such certificate, or it is revoked for good.
+        """
+        found = self.find(serial)
+        if found.revoked_at is None:
+            return found
+        if found.reason != _HOLD:
+            raise SimulatorError(
+                "certificate_revoked",
+                "expected a suspended certificate; this one is revoked, and stays so: bind the "
+                "phone anew",
+                status=409,
+            )
+        return self._changed(attrs.evolve(found, revoked_at=None, reason=None))
+
+    def _changed(self, certificate: IssuedCertificate) -> IssuedCertificate:
+        self._records.certificates.put(certificate)
+        self._lists.pop(certificate.partition, None)
         self._lists.pop(_COMPLETE, None)
-        return revoked
+        return certificate
 
     def can_sign(self, certificate: bytes, now: datetime) -> bool:
         """Says whether a certificate of ours is within its time and not revoked."""
@@ -140,17 +185,26 @@ class CertificateOffice:
         return await self._list(_ROOT)
 
     async def answer_ocsp(self, request_der: bytes) -> bytes:
-        """Answers an OCSP request, DER to DER.
-
-        Raises:
-            ValueError: If it is no OCSP request.
-        """
-        serial = ocsp.load_der_ocsp_request(request_der).serial_number
+        """Answers an OCSP request, DER to DER; what is no request is told so in DER, too."""
+        try:
+            serial = ocsp.load_der_ocsp_request(request_der).serial_number
+        except ValueError:
+            return revocation.malformed_request()
         issued = self._records.certificates.get(f"{serial:x}")
         return await asyncio.get_running_loop().run_in_executor(
             self._executor,
             lambda: revocation.answer_ocsp(
                 self.authority, request_der, issued, now=self._clock.now()
+            ),
+        )
+
+    async def answer_timestamp(self, request_der: bytes) -> bytes:
+        """Answers a timestamp request (RFC 3161), DER to DER, refusals too."""
+        number = self._records.next_timestamp_number()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor,
+            lambda: timestamp.answer(
+                self.authority, request_der, number=number, now=self._clock.now()
             ),
         )
 

@@ -4,8 +4,10 @@ The shape of subjectDirectoryAttributes was read off a public certificate of MOI
 attributes in this order, an OID, a PrintableString and a UTF8String, each alone in its SET.
 """
 
+import enum
 from datetime import UTC, datetime, timedelta, timezone
 
+import attrs
 from asn1crypto import core
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
@@ -13,10 +15,13 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 __all__ = [
     "CLASS_3_POLICY",
     "NOT_FOR_PRODUCTION",
+    "CertificateShape",
+    "Usage",
     "certificate_policies",
     "holder_name",
     "intermediate_name",
     "root_name",
+    "service_name",
     "subject_directory_attributes",
     "validity_of_one_year",
 ]
@@ -29,6 +34,41 @@ _CITIZEN = "2.16.886.1.100.3.1.1"
 _CARRIER = "2.16.886.1.100.2.2"
 _LAST_FOUR = "2.16.886.1.100.2.51"
 _TAIPEI = timezone(timedelta(hours=8))
+
+
+class Usage(enum.StrEnum):
+    """What a holder's key is for."""
+
+    DIGITAL_SIGNATURE = "digital_signature"
+    ENCIPHERMENT = "encipherment"
+
+
+@attrs.frozen
+class CertificateShape:
+    """How a holder certificate differs from the rule; nothing given is the rule.
+
+    Attributes:
+        valid_from: The first moment, instead of now.
+        valid_for: How long, instead of one year to the end of the day.
+        last_four: The last four characters of an ID number, instead of the holder's own.
+        policy: Whether it names the class 3 policy.
+        usage: What the key is for.
+        carrier: `mobile`, or `card` for the key on a citizen card.
+    """
+
+    valid_from: datetime | None = None
+    valid_for: timedelta | None = None
+    last_four: str | None = None
+    policy: bool = True
+    usage: Usage = Usage.DIGITAL_SIGNATURE
+    carrier: str = "mobile"
+
+    def validity(self, now: datetime) -> tuple[datetime, datetime]:
+        """First and last moment."""
+        since = (self.valid_from or now).replace(microsecond=0)
+        if self.valid_for is None:
+            return validity_of_one_year(since)
+        return since, since + self.valid_for
 
 
 def root_name() -> x509.Name:
@@ -51,6 +91,16 @@ def intermediate_name() -> x509.Name:
     )
 
 
+def service_name(name: str) -> x509.Name:
+    """A service of the CA, marked."""
+    return _name(
+        (NameOID.COUNTRY_NAME, "TW"),
+        (NameOID.ORGANIZATION_NAME, "行政院"),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, NOT_FOR_PRODUCTION),
+        (NameOID.COMMON_NAME, f"MOICA-SIM {name}"),
+    )
+
+
 def holder_name(name: str, card_number: str) -> x509.Name:
     """The holder's name: `C, CN, serialNumber` as MOICA writes it, and our mark after `C`."""
     return _name(
@@ -66,12 +116,14 @@ def certificate_policies() -> x509.CertificatePolicies:
     return x509.CertificatePolicies([x509.PolicyInformation(CLASS_3_POLICY, None)])
 
 
-def subject_directory_attributes(id_number: str) -> x509.UnrecognizedExtension:
+def subject_directory_attributes(
+    id_number: str, carrier: str = "mobile"
+) -> x509.UnrecognizedExtension:
     """2.5.29.9 with the one link from certificate to ID number: its last four characters."""
     attributes = _SubjectDirectoryAttributes(
         [
             {"type": _CITIZEN_TYPE, "values": [core.Any(core.ObjectIdentifier(_CITIZEN))]},
-            {"type": _CARRIER, "values": [core.Any(core.PrintableString("mobile"))]},
+            {"type": _CARRIER, "values": [core.Any(core.PrintableString(carrier))]},
             {"type": _LAST_FOUR, "values": [core.Any(core.UTF8String(id_number[-4:]))]},
         ]
     )

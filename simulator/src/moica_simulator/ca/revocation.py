@@ -2,8 +2,9 @@
 
 A partition's list names itself in a critical IssuingDistributionPoint, as a relying party has to
 check it against the certificate's; the complete list has none, since it covers everything. List
-numbers go up only, also over a restart. The OCSP responder signs with the CA's own key: there is
-no delegated responder.
+numbers go up only, also over a restart. OCSP is answered by a delegated responder, whose
+certificate comes along; a serial number that the books do not know is `unknown`, another CA's
+`unauthorized`.
 """
 
 from datetime import datetime
@@ -19,7 +20,7 @@ from moica_simulator.assumptions import CRL_LIFETIME
 from moica_simulator.ca.authority import Authority, PkiUrls
 from moica_simulator.records import IssuedCertificate
 
-__all__ = ["ListOfRevoked", "answer_ocsp", "make_list", "reason_flag"]
+__all__ = ["ListOfRevoked", "answer_ocsp", "make_list", "malformed_request", "reason_flag"]
 
 
 @attrs.frozen
@@ -104,28 +105,45 @@ def answer_ocsp(
     """
     request = ocsp.load_der_ocsp_request(request_der)
     since = now.replace(microsecond=0)
-    if issued is None or not _asks_about_us(authority, request):
-        refused = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.UNAUTHORIZED)
-        return refused.public_bytes(Encoding.DER)
-    revoked = issued.revoked_at is not None
+    if not _asks_about_us(authority, request):
+        return _unsuccessful(ocsp.OCSPResponseStatus.UNAUTHORIZED)
+    if issued is None:
+        status = ocsp.OCSPCertStatus.UNKNOWN
+    elif issued.revoked_at is not None:
+        status = ocsp.OCSPCertStatus.REVOKED
+    else:
+        status = ocsp.OCSPCertStatus.GOOD
+    revoked_at = issued.revoked_at if issued else None
+    reason = issued.reason if issued else None
     builder = (
         ocsp.OCSPResponseBuilder()
-        .add_response(
-            cert=x509.load_der_x509_certificate(issued.der),
-            issuer=authority.intermediate,
+        .add_response_by_hash(
+            issuer_name_hash=request.issuer_name_hash,
+            issuer_key_hash=request.issuer_key_hash,
+            serial_number=request.serial_number,
             algorithm=request.hash_algorithm,
-            cert_status=ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
+            cert_status=status,
             this_update=since,
             next_update=since + CRL_LIFETIME,
-            revocation_time=issued.revoked_at.replace(microsecond=0) if issued.revoked_at else None,
-            revocation_reason=reason_flag(issued.reason) if issued.reason else None,
+            revocation_time=revoked_at.replace(microsecond=0) if revoked_at else None,
+            revocation_reason=reason_flag(reason) if reason else None,
         )
-        .responder_id(ocsp.OCSPResponderEncoding.HASH, authority.intermediate)
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, authority.responder.certificate)
+        .certificates([authority.responder.certificate])
     )
     for extension in request.extensions:
         if isinstance(extension.value, x509.OCSPNonce):
             builder = builder.add_extension(extension.value, critical=False)
-    return builder.sign(authority.intermediate_key, hashes.SHA256()).public_bytes(Encoding.DER)
+    return builder.sign(authority.responder.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def malformed_request() -> bytes:
+    """Answers what is no OCSP request."""
+    return _unsuccessful(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
+
+
+def _unsuccessful(status: ocsp.OCSPResponseStatus) -> bytes:
+    return ocsp.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(Encoding.DER)
 
 
 def _asks_about_us(authority: Authority, request: ocsp.OCSPRequest) -> bool:

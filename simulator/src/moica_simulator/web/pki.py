@@ -1,4 +1,7 @@
-"""`/pki/...`: certificates, revocation lists and OCSP, as the certificates' own addresses say."""
+"""`/pki/...`: certificates, revocation lists, OCSP, as the certificates' own addresses say, and the
+timestamper."""
+
+import base64
 
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -19,6 +22,8 @@ def routes() -> list[web.RouteDef]:
         web.get("/pki/crl/MOICA-SIM-complete.crl", _complete_list),
         web.get(r"/pki/crl/MOICA-SIM-{partition:\d{1,4}}.crl", _partition_list),
         web.post("/pki/ocsp", _ocsp),
+        web.get("/pki/ocsp/{request:.+}", _ocsp_by_address),
+        web.post("/pki/tsa", _timestamp),
     ]
 
 
@@ -57,11 +62,28 @@ async def _partition_list(request: web.Request) -> web.Response:
 
 
 async def _ocsp(request: web.Request) -> web.Response:
+    return await _ocsp_answer(request, await request.read())
+
+
+async def _ocsp_by_address(request: web.Request) -> web.Response:
+    # RFC 6960 A.1: base64, percent-encoded, behind the responder's address.
     try:
-        answer = await request.app[CORE].ca.answer_ocsp(await request.read())
-    except ValueError as error:
-        raise web.HTTPBadRequest(text="expected an OCSP request, DER") from error
+        asked = base64.b64decode(request.match_info["request"], validate=True)
+    except ValueError:
+        asked = b""
+    return await _ocsp_answer(request, asked)
+
+
+async def _ocsp_answer(request: web.Request, asked: bytes) -> web.Response:
+    answer = await request.app[CORE].ca.answer_ocsp(asked)
     return web.Response(body=answer, content_type="application/ocsp-response")
+
+
+async def _timestamp(request: web.Request) -> web.Response:
+    if request.content_type != "application/timestamp-query":
+        raise web.HTTPUnsupportedMediaType(text="expected application/timestamp-query")
+    answer = await request.app[CORE].ca.answer_timestamp(await request.read())
+    return web.Response(body=answer, content_type="application/timestamp-reply")
 
 
 def _crl(der: bytes) -> web.Response:
