@@ -87,6 +87,10 @@ async def test_the_control_api_is_there_from_a_shell(sim: Simulator) -> None:
     assert (await shell("phone", "inbox", bound["id"]))["items"] == []
     behaviour = await shell("phone", "behaviour", bound["id"], "confirm", "--delay-s", "3")
     assert behaviour == {"on_request": "confirm", "delay_s": 3.0}
+    state = await shell("phone", "state", bound["id"], "--push", "unregistered")
+    assert state["state"]["push"] == "unregistered"
+    renewed = await shell("phone", "renew", bound["id"])
+    assert renewed["certificate"]["serial"] != bound["certificate"]["serial"]
     assert not (await shell("phone", "unbind", loose["id"]))["bound"]
     fault = await shell("fault", "add", "SP-API-ATH-02", "--code", "DB_CONN_ERR", "--times", "0")
     assert (fault["code"], fault["times"], fault["reseal"]) == ("DB_CONN_ERR", None, True)
@@ -94,6 +98,8 @@ async def test_the_control_api_is_there_from_a_shell(sim: Simulator) -> None:
     assert (wire["tamper"], wire["reseal"]) == ("cert", False)
     assert len((await shell("fault", "list"))["items"]) == 2
     assert await shell("fault", "clear") is None
+    assert (await shell("person", "deregister", "A123456789"))["name"] == "王小明"
+    assert len((await shell("test-persons"))["items"]) > 20
     assert (await shell("clock", "advance", "60"))["advanced_s"] == 60
     assert (await shell("clock", "reset"))["advanced_s"] == 0
     assert (await shell("clock", "show"))["advanced_s"] == 0

@@ -12,6 +12,7 @@ An independent reading of the protocol: it shares no code with any client of it.
 """
 
 from moica_simulator._version import __version__
+from moica_simulator.ca.profile import CertificateShape, Usage
 from moica_simulator.clock import Clock
 from moica_simulator.device import Device
 from moica_simulator.errors import ConfigurationError, PlatformError, SimulatorError
@@ -30,10 +31,13 @@ from moica_simulator.records import (
     TicketStatus,
 )
 from moica_simulator.simulator import Simulator
+from moica_simulator.testpersons import TEST_PERSONS, TestPerson
 
 __all__ = [
+    "TEST_PERSONS",
     "ActivationCode",
     "Behaviour",
+    "CertificateShape",
     "Clock",
     "ConfigurationError",
     "Device",
@@ -50,7 +54,9 @@ __all__ = [
     "ServiceProvider",
     "Simulator",
     "SimulatorError",
+    "TestPerson",
     "TicketStatus",
     "TicketView",
+    "Usage",
     "__version__",
 ]

@@ -49,6 +49,12 @@ def main() -> None:
     show_default=True,
 )
 @click.option("--public-url", envvar="SIMULATOR_PUBLIC_URL", help="Where others reach it.")
+@click.option(
+    "--test-persons",
+    envvar="SIMULATOR_TEST_PERSONS",
+    is_flag=True,
+    help="Make the ready-made persons at the start.",
+)
 @click.option("--fast", is_flag=True, help="RSA-2048 instead of RSA-3072 for the CA.")
 @click.option(
     "--log-level",
@@ -65,6 +71,7 @@ def serve(
     public_url: str | None,
     fast: bool,
     log_level: str,
+    test_persons: bool,
 ) -> None:
     """Serves until a signal."""
     from moica_simulator.errors import ConfigurationError
@@ -78,12 +85,12 @@ def serve(
         "log_level": log_level,
     }
     try:
-        asyncio.run(_serve(options))
+        asyncio.run(_serve(options, test_persons=test_persons))
     except ConfigurationError as error:
         raise click.ClickException(error.detail) from error
 
 
-async def _serve(options: dict[str, Any]) -> None:
+async def _serve(options: dict[str, Any], *, test_persons: bool) -> None:
     from moica_simulator.simulator import Simulator
 
     stop = asyncio.Event()
@@ -91,6 +98,8 @@ async def _serve(options: dict[str, Any]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with Simulator.start(log_to=sys.stderr, **options) as simulator:
+        if test_persons:
+            await simulator.add_test_persons()
         click.echo(
             f"moica-simulator ready on {simulator.url} "
             f"(模擬器，不得用於正式環境 NOT FOR PRODUCTION){_ahead(simulator.clock.advanced)}"
@@ -132,6 +141,21 @@ def person_list(url: str) -> None:
 def person_code(url: str, id_number: str) -> None:
     """Issues an activation code."""
     _print(url, "POST", f"/people/{id_number}/activation-codes")
+
+
+@person.command("deregister", help="Take a person out of the platform's users (註銷).")
+@click.argument("id_number")
+@_url
+def person_deregister(url: str, id_number: str) -> None:
+    """Takes a person out."""
+    _print(url, "POST", f"/people/{id_number}/deregister")
+
+
+@main.command("test-persons", help="Make the ready-made persons, and list what each does.")
+@_url
+def test_persons(url: str) -> None:
+    """Makes the ready-made persons."""
+    _print(url, "POST", "/test-persons")
 
 
 @main.group(help="Phones.")
@@ -211,13 +235,36 @@ def phone_refuse(url: str, device_id: str, sp_ticket_id: str) -> None:
 
 @phone.command("behaviour", help="Set what the holder does with requests by itself.")
 @click.argument("device_id")
-@click.argument("on_request", type=click.Choice(["manual", "confirm", "refuse", "ignore"]))
+@click.argument(
+    "on_request",
+    type=click.Choice(["manual", "confirm", "refuse", "ignore", "late", "twice"]),
+)
 @click.option("--delay-s", type=float, default=0.0, show_default=True)
 @_url
 def phone_behaviour(url: str, device_id: str, on_request: str, delay_s: float) -> None:
     """Sets a phone's behaviour."""
     body = {"on_request": on_request, "delay_s": delay_s}
     _print(url, "PUT", f"/devices/{device_id}/behaviour", body)
+
+
+@phone.command("state", help="Set what a phone can do now.")
+@click.argument("device_id")
+@click.option("--push", type=click.Choice(["works", "unregistered"]))
+@click.option("--network", type=click.Choice(["on", "airplane"]))
+@click.option("--fingerprint-failures", type=int)
+@_url
+def phone_state(url: str, device_id: str, **state: Any) -> None:
+    """Sets a phone's state."""
+    given = {name: value for name, value in state.items() if value is not None}
+    _print(url, "PUT", f"/devices/{device_id}/state", given)
+
+
+@phone.command("renew", help="Renew a phone's certificate, with a new key.")
+@click.argument("device_id")
+@_url
+def phone_renew(url: str, device_id: str) -> None:
+    """Renews a certificate."""
+    _print(url, "POST", f"/devices/{device_id}/renew", {})
 
 
 @main.group(help="Faults of the platform's answers.")

@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 
 from moica_simulator.ca.authority import PkiUrls
 from moica_simulator.ca.office import CertificateOffice
+from moica_simulator.ca.profile import CertificateShape
 from moica_simulator.checksum import AesKey
 from moica_simulator.device import Device
 from moica_simulator.errors import SimulatorError
@@ -31,6 +32,7 @@ from moica_simulator.records import (
     ServiceProvider,
 )
 from moica_simulator.startup import CoreOptions, CoreParts
+from moica_simulator.testpersons import TestPerson, add_test_persons
 
 __all__ = ["SimulatorCore"]
 
@@ -208,9 +210,20 @@ class SimulatorCore:
         return Device.of(self.phones.install(name, platform))
 
     async def bind_device(
-        self, id_number: str, name: str = "我的手機", platform: str = "Android"
+        self,
+        id_number: str,
+        name: str = "我的手機",
+        platform: str = "Android",
+        *,
+        shape: CertificateShape | None = None,
     ) -> Device:
         """Makes a phone and binds it to a person, by an activation code of its own.
+
+        Args:
+            id_number: Whose it is to be.
+            name: What the holder calls it.
+            platform: `Android` or `iOS`.
+            shape: How its certificate differs from the rule.
 
         Raises:
             SimulatorError: `person_unknown`, `platform_unknown`, `name_invalid`.
@@ -218,16 +231,78 @@ class SimulatorCore:
         """
         code = await self.new_activation_code(id_number)
         device = await self.add_device(name, platform)
-        return await self.bind(device.id, code.code)
+        return await self.bind(device.id, code.code, shape=shape)
 
-    async def bind(self, device_id: str, activation_code: str) -> Device:
+    async def bind(
+        self, device_id: str, activation_code: str, *, shape: CertificateShape | None = None
+    ) -> Device:
         """Binds a phone by an activation code.
 
         Raises:
             SimulatorError: `device_unknown`, `device_bound`.
             PlatformError: `OTP_NF`, `OTP_EXPIRED`, `DEV_LIM_REACHED`.
         """
-        return Device.of(await self.phones.bind(device_id, activation_code))
+        bound = await self.phones.bind(device_id, activation_code, shape or CertificateShape())
+        return Device.of(bound)
+
+    async def renew(self, device_id: str, *, shape: CertificateShape | None = None) -> Device:
+        """Renews a phone's certificate: a new key, the same person. The one before stays valid
+        until it runs out or is revoked.
+
+        Raises:
+            SimulatorError: `device_unknown`, `device_not_bound`.
+            PlatformError: `DEVID_DEVPROF_NF`.
+        """
+        return Device.of(await self.phones.renew(device_id, shape or CertificateShape()))
+
+    async def set_state(
+        self,
+        device_id: str,
+        *,
+        push: str | None = None,
+        network: str | None = None,
+        fingerprint_failures: int | None = None,
+    ) -> Device:
+        """Sets what a phone can do now; what is None stays.
+
+        Args:
+            device_id: The phone.
+            push: `works`, or `unregistered`: the app was not opened for so long that push fails
+                with `PS_FCM_NOT_FOUND`, while a code can be scanned.
+            network: `on`, or `airplane`: what is pushed arrives when it is on again.
+            fingerprint_failures: How many of the next confirmations fail at the sensor.
+
+        Raises:
+            SimulatorError: `device_unknown`, `state_invalid`.
+        """
+        for name, value, known in (
+            ("push", push, ("works", "unregistered")),
+            ("network", network, ("on", "airplane")),
+        ):
+            if value is not None and value not in known:
+                raise SimulatorError(
+                    "state_invalid", f"{name}: expected {known[0]} or {known[1]}; {value!r} came"
+                )
+        changed = self.phones.set_state(
+            device_id,
+            push_registered=None if push is None else push == "works",
+            online=None if network is None else network == "on",
+            fingerprint_failures=fingerprint_failures,
+        )
+        return Device.of(changed)
+
+    async def deregister(self, id_number: str) -> None:
+        """Takes a person out of the platform's users (註銷), with every phone.
+
+        Raises:
+            SimulatorError: `person_unknown`.
+        """
+        for device_id in self.binding.deregister(self.person(id_number).id_number):
+            self.phones.forget(device_id)
+
+    async def add_test_persons(self) -> list[TestPerson]:
+        """Makes the ready-made persons, each with one outcome; those that are there stay."""
+        return await add_test_persons(self)
 
     async def unbind(self, device_id: str) -> Device:
         """Unbinds a phone.
@@ -302,7 +377,8 @@ class SimulatorCore:
 
         Args:
             device_id: The phone.
-            on_request: `manual`, `confirm`, `refuse` or `ignore`.
+            on_request: `manual`, `confirm`, `refuse`, `ignore`, `late` (confirms when the ticket
+                has lapsed) or `twice`.
             delay_s: How long after the arrival, on the simulated clock.
 
         Raises:
@@ -311,7 +387,7 @@ class SimulatorCore:
         if on_request not in list(OnRequest):
             raise SimulatorError(
                 "behaviour_invalid",
-                f"on_request: expected manual, confirm, refuse or ignore; {on_request!r} came",
+                f"on_request: expected {', '.join(OnRequest)}; {on_request!r} came",
             )
         if not (math.isfinite(delay_s) and 0 <= delay_s <= 86_400):
             raise SimulatorError(
@@ -408,6 +484,22 @@ class SimulatorCore:
         if forget_device and self.phones.handset(revoked.device_id).bound:
             self.phones.unbind(revoked.device_id)
         return revoked
+
+    def suspend(self, serial: str) -> IssuedCertificate:
+        """Suspends a holder certificate (停用): lists and OCSP name it with `certificateHold`.
+
+        Raises:
+            SimulatorError: `certificate_unknown`.
+        """
+        return self.ca.suspend(serial)
+
+    def reinstate(self, serial: str) -> IssuedCertificate:
+        """Ends a suspension (復用).
+
+        Raises:
+            SimulatorError: `certificate_unknown`, `certificate_revoked`.
+        """
+        return self.ca.resume(serial)
 
     def resume(self) -> None:
         """Takes up automatic decisions that a stop has interrupted; once, after the start."""

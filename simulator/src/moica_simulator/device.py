@@ -19,6 +19,9 @@ class Device:
         id_number: Whose it is, or None if it is not bound.
         behaviour: What the holder does with requests.
         certificate: The holder's certificate, DER, or None if it is not bound.
+        push_registered: Whether push reaches it.
+        online: Whether it has a network.
+        fingerprint_failures: How many of the next confirmations fail at the sensor.
     """
 
     id: str
@@ -27,6 +30,9 @@ class Device:
     id_number: str | None = attrs.field(repr=False)
     behaviour: Behaviour
     certificate: bytes | None = attrs.field(repr=False)
+    push_registered: bool = True
+    online: bool = True
+    fingerprint_failures: int = 0
 
     @property
     def bound(self) -> bool:
@@ -50,4 +56,7 @@ class Device:
             handset.id_number,
             handset.behaviour,
             handset.certificate,
+            handset.push_registered,
+            handset.online,
+            handset.fingerprint_failures,
         )

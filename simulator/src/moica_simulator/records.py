@@ -210,6 +210,8 @@ class OnRequest(enum.StrEnum):
     CONFIRM = "confirm"
     REFUSE = "refuse"
     IGNORE = "ignore"
+    LATE = "late"
+    TWICE = "twice"
 
 
 @attrs.frozen
@@ -227,7 +229,14 @@ class Behaviour:
 
 @attrs.frozen
 class Handset:
-    """A phone with the app, and all that is in it."""
+    """A phone with the app, and all that is in it.
+
+    Attributes:
+        push_registered: Whether the push service still knows the app; not any more where it was
+            not opened for a long time.
+        online: Whether it has a network; without, nothing arrives and nothing is sent.
+        fingerprint_failures: How many of the next confirmations fail at the sensor.
+    """
 
     device_id: str
     name: str
@@ -239,6 +248,9 @@ class Handset:
     signing_key: bytes | None = attrs.field(default=None, repr=False)
     certificate: bytes | None = attrs.field(default=None, repr=False)
     behaviour: Behaviour = Behaviour()
+    push_registered: bool = True
+    online: bool = True
+    fingerprint_failures: int = 0
 
     @property
     def bound(self) -> bool:

@@ -111,6 +111,10 @@ class Table(Generic[T]):
         )
         return [self._read(row[0]) for row in rows]
 
+    def drop(self, key: str) -> None:
+        """Deletes an item; an unknown key is no error."""
+        self._state.execute("DELETE FROM records WHERE kind = ? AND key = ?", (self._kind, key))
+
     def all(self) -> Iterator[T]:
         """Returns every item, oldest first."""
         rows = self._state.execute(
@@ -178,6 +182,7 @@ class State:
             notifications=table(
                 "notification", Notification, lambda n: n.key, lambda n: n.device_id
             ),
+            held=table("held", Notification, lambda n: n.key, lambda n: n.device_id),
             transaction=self.transaction,
         )
         self.ca = AuthorityRecords(
@@ -297,6 +302,8 @@ class PhoneRecords:
 
     handsets: Table[Handset]
     notifications: Table[Notification]
+    held: Table[Notification]
+    """What the push service keeps for phones without a network."""
     transaction: Transaction
 
 

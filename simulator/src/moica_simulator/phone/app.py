@@ -8,11 +8,13 @@ app link.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from datetime import datetime
 from typing import TypeVar
 
 import attrs
 
 from moica_simulator.assumptions import FIDO_ORIGIN
+from moica_simulator.ca.profile import CertificateShape
 from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError, SimulatorError
 from moica_simulator.keys import KeySource
@@ -31,6 +33,7 @@ __all__ = ["OpenedLink", "PhoneApp"]
 T = TypeVar("T")
 
 _OS_NAMES = ("Android", "iOS")
+_RULE = CertificateShape()
 
 
 @attrs.frozen
@@ -116,8 +119,15 @@ class PhoneApp:
             )
         return found
 
-    async def bind(self, device_id: str, activation_code: str) -> Handset:
+    async def bind(
+        self, device_id: str, activation_code: str, shape: CertificateShape = _RULE
+    ) -> Handset:
         """Binds a phone by an activation code: FIDO2 registration, signing key, certificate.
+
+        Args:
+            device_id: The phone.
+            activation_code: One that the platform gave out.
+            shape: How the certificate differs from the rule.
 
         Raises:
             SimulatorError: If there is no such phone, or it is bound.
@@ -139,6 +149,7 @@ class PhoneApp:
             ceremony_id=ceremony.ceremony_id,
             response=response,
             certificate_request=request,
+            shape=shape,
         )
         return self._records.handsets.put(
             attrs.evolve(
@@ -165,8 +176,74 @@ class PhoneApp:
     def forget(self, device_id: str) -> Handset:
         """Wipes the app's keys, as it does when the platform no longer knows the phone."""
         found = self.handset(device_id)
-        blank = Handset(found.device_id, found.name, found.platform, behaviour=found.behaviour)
+        blank = attrs.evolve(
+            found,
+            id_number=None,
+            credential_id=None,
+            credential_key=None,
+            sign_count=0,
+            signing_key=None,
+            certificate=None,
+        )
         return self._records.handsets.put(blank)
+
+    async def renew(self, device_id: str, shape: CertificateShape = _RULE) -> Handset:
+        """Renews the certificate: a new key in the same phone, for the same person.
+
+        Raises:
+            SimulatorError: If there is no such phone, or it is not bound.
+            PlatformError: If the platform refuses.
+        """
+        self._bound(device_id)
+        key_der, request = await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._make_signing_key
+        )
+        certificate = await self._binding.renew(device_id, request, shape)
+        return self._records.handsets.put(
+            attrs.evolve(self._bound(device_id), signing_key=key_der, certificate=certificate)
+        )
+
+    def set_state(
+        self,
+        device_id: str,
+        *,
+        push_registered: bool | None = None,
+        online: bool | None = None,
+        fingerprint_failures: int | None = None,
+    ) -> Handset:
+        """Sets what a phone can do now; what is None stays. What was pushed to a phone without a
+        network arrives when it is back.
+
+        Raises:
+            SimulatorError: If there is no such phone, or the number is not 0 to 100.
+        """
+        if fingerprint_failures is not None and not 0 <= fingerprint_failures <= 100:
+            raise SimulatorError(
+                "state_invalid",
+                f"fingerprint_failures: expected 0 to 100; {fingerprint_failures} came",
+            )
+        found = self.handset(device_id)
+        changed = self._records.handsets.put(
+            attrs.evolve(
+                found,
+                push_registered=found.push_registered
+                if push_registered is None
+                else push_registered,
+                online=found.online if online is None else online,
+                fingerprint_failures=found.fingerprint_failures
+                if fingerprint_failures is None
+                else fingerprint_failures,
+            )
+        )
+        if changed.online:
+            for each in self._records.held.of(device_id):
+                self._records.held.drop(each.key)
+                self.deliver(device_id, each.sp_ticket_id)
+        return changed
+
+    def registered(self, device_id: str) -> bool:
+        """Says whether the push service knows the app."""
+        return self.handset(device_id).push_registered
 
     def set_behaviour(self, device_id: str, behaviour: Behaviour) -> Handset:
         """Sets what the holder does with requests that arrive from now on.
@@ -180,9 +257,12 @@ class PhoneApp:
 
     def deliver(self, device_id: str, sp_ticket_id: str) -> None:
         """Puts a request into a phone's inbox; a second time changes nothing."""
-        behaviour = self.handset(device_id).behaviour
-        notification = Notification(device_id, sp_ticket_id, self._clock.now(), behaviour)
+        found = self.handset(device_id)
+        notification = Notification(device_id, sp_ticket_id, self._clock.now(), found.behaviour)
         if self._records.notifications.get(notification.key) is not None:
+            return
+        if not found.online:
+            self._records.held.put(notification)
             return
         self._records.notifications.put(notification)
         for listener in self._on_arrival:
@@ -227,7 +307,7 @@ class PhoneApp:
                 code (see `camera.read_qr_code`).
             PlatformError: If the platform refuses the ticket.
         """
-        self._bound(device_id)
+        self._online(device_id)
         if isinstance(payload, bytes):
             payload = await asyncio.get_running_loop().run_in_executor(
                 self._executor, read_qr_code, payload
@@ -241,7 +321,7 @@ class PhoneApp:
             SimulatorError: If there is no such phone, it is not bound, or the link is none.
             PlatformError: If the platform refuses the ticket.
         """
-        self._bound(device_id)
+        self._online(device_id)
         link = AppLink.parse(url)
         view = self._bring(device_id, link.sp_ticket, link.op_mode)
         return OpenedLink(view, link.return_url)
@@ -254,6 +334,7 @@ class PhoneApp:
             PlatformError: If the platform refuses.
         """
         handset = self._arrived(device_id, sp_ticket_id)
+        self._touch_sensor(handset)
         offer = self._asking(device_id, lambda: self._confirmation.begin(device_id, sp_ticket_id))
         signed = await self._signature(handset, offer, sp_ticket_id)
         credential, assertion = authenticator.get_assertion(
@@ -285,6 +366,10 @@ class PhoneApp:
         """
         self._arrived(device_id, sp_ticket_id)
         return self._asking(device_id, lambda: self._confirmation.refuse(device_id, sp_ticket_id))
+
+    def lapses_at(self, notification: Notification) -> datetime:
+        """Until when the platform takes a decision."""
+        return self._confirmation.view(notification.sp_ticket_id).expires_at
 
     def waiting(self) -> list[Notification]:
         """Returns the requests of all phones that nobody has decided yet."""
@@ -329,6 +414,28 @@ class PhoneApp:
                 self.forget(device_id)
             raise
 
+    def _touch_sensor(self, handset: Handset) -> None:
+        if handset.fingerprint_failures == 0:
+            return
+        left = handset.fingerprint_failures - 1
+        self._records.handsets.put(attrs.evolve(handset, fingerprint_failures=left))
+        raise SimulatorError(
+            "fingerprint_failed",
+            "the finger was not recognised; press 「確認」 again. Nothing was sent to the platform",
+            status=409,
+        )
+
+    def _online(self, device_id: str) -> Handset:
+        found = self._bound(device_id)
+        if not found.online:
+            raise SimulatorError(
+                "device_offline",
+                "expected a phone with a network; this one is in airplane mode. "
+                "PUT /sim/v1/devices/{id}/state changes it",
+                status=409,
+            )
+        return found
+
     def _bound(self, device_id: str) -> Handset:
         found = self.handset(device_id)
         if not found.bound:
@@ -352,7 +459,7 @@ class PhoneApp:
         return found
 
     def _arrived(self, device_id: str, sp_ticket_id: str) -> Handset:
-        found = self._bound(device_id)
+        found = self._online(device_id)
         if self._records.notifications.get(f"{device_id}/{sp_ticket_id}") is None:
             raise SimulatorError(
                 "request_not_in_inbox",

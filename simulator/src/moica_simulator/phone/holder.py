@@ -6,7 +6,7 @@ requests that arrive later.
 """
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError, SimulatorError
@@ -15,6 +15,8 @@ from moica_simulator.phone.app import PhoneApp
 from moica_simulator.records import Notification, OnRequest
 
 __all__ = ["Holder"]
+
+_TOO_LATE = timedelta(seconds=1)
 
 
 class Holder:
@@ -39,6 +41,9 @@ class Holder:
         if behaviour.on_request in (OnRequest.MANUAL, OnRequest.IGNORE):
             return
         due = notification.arrived_at + behaviour.delay
+        if behaviour.on_request is OnRequest.LATE:
+            # The holder finds the phone when it is too late: the app asks, the platform refuses.
+            due = max(due, self._app.lapses_at(notification) + _TOO_LATE)
         task = asyncio.get_running_loop().create_task(self._decide(notification, due))
         self._running[task] = due
         task.add_done_callback(self._forget)
@@ -66,10 +71,12 @@ class Holder:
         device_id, sp_ticket_id = notification.device_id, notification.sp_ticket_id
         fields = {"device_id": device_id, "sp_ticket_id": sp_ticket_id}
         try:
-            if notification.behaviour.on_request is OnRequest.CONFIRM:
-                await self._app.confirm(device_id, sp_ticket_id)
-            else:
+            if notification.behaviour.on_request is OnRequest.REFUSE:
                 self._app.refuse(device_id, sp_ticket_id)
+            else:
+                await self._app.confirm(device_id, sp_ticket_id)
+            if notification.behaviour.on_request is OnRequest.TWICE:
+                await self._app.confirm(device_id, sp_ticket_id)
         except (PlatformError, SimulatorError) as error:
             self._log.info("holder.too_late", code=error.code, **fields)
         else:

@@ -16,6 +16,7 @@ from moica_simulator.assumptions import (
     ACTIVATION_CODE_LIFETIME,
     DEVICE_LIMIT,
 )
+from moica_simulator.ca.profile import CertificateShape
 from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError
 from moica_simulator.platform.relying_party import Ceremony, RelyingParty
@@ -35,8 +36,10 @@ __all__ = ["Binding", "CertificateIssuer"]
 class CertificateIssuer(Protocol):
     """The CA, as the platform sees it."""
 
-    async def issue(self, person: Person, device_id: str, request_der: bytes) -> IssuedCertificate:
-        """Issues a signing certificate for a person's phone."""
+    async def issue(
+        self, person: Person, device_id: str, request_der: bytes, shape: CertificateShape
+    ) -> IssuedCertificate:
+        """Issues a certificate for a person's phone."""
 
 
 class Binding:
@@ -92,6 +95,7 @@ class Binding:
         ceremony_id: str,
         response: Mapping[str, Any],
         certificate_request: bytes,
+        shape: CertificateShape,
     ) -> tuple[str, bytes]:
         """Verifies the FIDO2 registration, has the certificate issued, and binds the phone.
 
@@ -102,6 +106,7 @@ class Binding:
             ceremony_id: From `begin`.
             response: The authenticator's answer.
             certificate_request: PKCS#10, DER.
+            shape: How the certificate differs from the rule.
 
         Returns:
             Whose phone it is now, and the certificate, DER.
@@ -116,7 +121,7 @@ class Binding:
             raise PlatformError("DEVPROF_INS_ERR", "this FIDO2 credential is registered already")
         person = self._person_for(code)
         try:
-            issued = await self._issuer.issue(person, device_id, certificate_request)
+            issued = await self._issuer.issue(person, device_id, certificate_request, shape)
         except ValueError as error:
             raise PlatformError("PM_SIGDATA_ERR", "the certificate request was refused") from error
         # Time has passed: another phone may have used the code meanwhile.
@@ -136,6 +141,35 @@ class Binding:
             self._records.users.put(UserProfile(person.id_number))
             self._records.devices.put(profile)
         return person.id_number, issued.der
+
+    async def renew(
+        self, device_id: str, certificate_request: bytes, shape: CertificateShape
+    ) -> bytes:
+        """Issues a new certificate over a new key for a bound phone; the one before stays valid
+        until it runs out or is revoked.
+
+        Raises:
+            PlatformError: `DEVID_DEVPROF_NF`, `PM_SIGDATA_ERR`.
+        """
+        found = self._records.devices.get(device_id)
+        person = self._records.people.get(found.id_number) if found is not None else None
+        if found is None or not found.bound or person is None:
+            raise PlatformError("DEVID_DEVPROF_NF", "this phone is not bound")
+        try:
+            issued = await self._issuer.issue(person, device_id, certificate_request, shape)
+        except ValueError as error:
+            raise PlatformError("PM_SIGDATA_ERR", "the certificate request was refused") from error
+        self._records.devices.put(attrs.evolve(found, certificate=issued.der))
+        return issued.der
+
+    def deregister(self, id_number: str) -> list[str]:
+        """Takes a person out of the users (註銷), with every phone; returns the phones unbound."""
+        with self._records.transaction():
+            phones = [each for each in self._records.devices.of(id_number) if each.bound]
+            for each in phones:
+                self._records.devices.put(attrs.evolve(each, bound=False))
+            self._records.users.drop(id_number)
+        return [each.device_id for each in phones]
 
     def unbind(self, device_id: str) -> None:
         """Unbinds a phone; its person stays a user without it.

@@ -36,6 +36,9 @@ __all__ = ["CertificateBook", "Finding", "IdentityProvider", "PushChannel"]
 class PushChannel(Protocol):
     """Brings notifications to phones."""
 
+    def registered(self, device_id: str) -> bool:
+        """Says whether the push service knows the phone's app."""
+
     def deliver(self, device_id: str, sp_ticket_id: str) -> None:
         """Puts a request into a phone's inbox, within the caller's commit."""
 
@@ -157,6 +160,10 @@ class IdentityProvider:
     ) -> Reply:
         request = wire.parse_ticket_request(interface, body)
         devices = self._devices(request)
+        pushed = interface is Interface.REQUEST_PUSH or request.op_mode == "PUSH"
+        reached = [each for each in devices if self._push.registered(each.device_id)]
+        if pushed and not reached:
+            raise PlatformError("PS_FCM_NOT_FOUND", "the app was not opened for long; scan a code")
         used = UsedTransaction(provider.sp_service_id, request.transaction_id)
         if self._records.transactions.get(used.key) is not None:
             raise PlatformError("TXNLOG_INS_ERR", "this transaction_id was used before")
@@ -165,8 +172,8 @@ class IdentityProvider:
         with self._records.transaction():
             self._records.transactions.put(used)
             self._records.tickets.put(made)
-            if interface is Interface.REQUEST_PUSH or request.op_mode == "PUSH":
-                for device in devices:
+            if pushed:
+                for device in reached:
                     self._push.deliver(device.device_id, made.sp_ticket_id)
         return self._success(
             interface, provider, request.transaction_id, {"sp_ticket": made.sp_ticket}

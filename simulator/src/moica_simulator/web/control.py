@@ -13,7 +13,7 @@ from moica_simulator.errors import SimulatorError
 from moica_simulator.phone.camera import MEDIA_TYPES
 from moica_simulator.platform.confirmation import TicketView
 from moica_simulator.records import TicketStatus
-from moica_simulator.web import shapes
+from moica_simulator.web import control_phones, shapes
 from moica_simulator.web.body import list_parameters, read_fields, read_picture
 from moica_simulator.web.keys import CORE
 
@@ -55,6 +55,7 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{_PREFIX}/clock", _move_clock),
         web.get(f"{_PREFIX}/certificates", _list_certificates),
         web.post(f"{_PREFIX}/certificates/{{serial}}/revoke", _revoke),
+        *control_phones.routes(),
     ]
 
 
@@ -87,9 +88,12 @@ async def _new_activation_code(request: web.Request) -> web.Response:
 
 
 async def _bind_new_device(request: web.Request) -> web.Response:
-    fields = await read_fields(request, "name", "platform")
+    fields = await read_fields(request, "name", "platform", "certificate")
     device = await request.app[CORE].bind_device(
-        request.match_info["id_number"], fields.text("name"), fields.text("platform", "Android")
+        request.match_info["id_number"],
+        fields.text("name"),
+        fields.text("platform", "Android"),
+        shape=control_phones.read_shape(fields),
     )
     return web.json_response(shapes.device(device), status=201)
 

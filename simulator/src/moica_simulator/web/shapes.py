@@ -99,6 +99,11 @@ def device(value: Device) -> dict[str, Any]:
         "bound": value.bound,
         "id_number": value.id_number,
         "behaviour": behaviour(value.behaviour),
+        "state": {
+            "push": "works" if value.push_registered else "unregistered",
+            "network": "on" if value.online else "airplane",
+            "fingerprint_failures": value.fingerprint_failures,
+        },
         "certificate": shown,
         "page": f"/phone/{value.id}",
     }
