@@ -55,7 +55,9 @@ def write_settings(folder: Path, simulator: Simulator, **more: Any) -> Settings:
     return Settings(
         environment="simulator",
         data_dir=str(folder),
-        upstream=UpstreamSettings(base_url=simulator.url, poll_interval=0.05),
+        upstream=UpstreamSettings(
+            base_url=simulator.url, web_base_url=simulator.url, poll_interval=0.05
+        ),
         trust=TrustSettings(
             anchors=tuple(roots),
             intermediates=tuple(intermediates),
@@ -81,4 +83,5 @@ async def on_stage(
             api_key = await tenants.create_key(TENANT, "all", frozenset(Scope), test=True)
             async with TestServer(gateway.app) as server:
                 url = str(server.make_url("")).rstrip("/")
+                await simulator.set_callback_url(SERVICE, f"{url}/callbacks/moi/{TENANT}")
                 yield Stage(gateway, simulator, url, api_key)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 __all__ = [
     "ACTIVATION_CODE_DIGITS",
     "ACTIVATION_CODE_LIFETIME",
+    "CALLBACK_RETRIES",
     "CHECKSUM_MISSING_CODE",
     "CHECK_DIGIT_CODE",
     "CMS_IS_DETACHED",
@@ -23,10 +24,13 @@ __all__ = [
     "FIDO_RP_ID",
     "POLL_INTERVAL_ASKED_FOR",
     "PUSH_TICKET_OP_MODE",
+    "REDIRECT_ERRORS_CARRY_CHECKSUM",
+    "REDIRECT_WITHOUT_CALLBACK_CODE",
     "RETURN_MEMBER",
     "TICKET_VERSION",
     "TIMESTAMP_POLICY",
     "hashed_id_num",
+    "redirect_asks_again",
     "ticket_expiration_text",
     "wire_error_code",
     "yes_or_no",
@@ -64,6 +68,17 @@ know: the class 3 policy of the same PKI stands in."""
 PUSH_TICKET_OP_MODE = "PUSH"
 """The `op_mode` inside a ticket made by a push, where the request has none."""
 
+REDIRECT_ERRORS_CARRY_CHECKSUM = True
+"""Whether the callback of WEB-01 has an `idp_checksum` when it brings an error."""
+
+REDIRECT_WITHOUT_CALLBACK_CODE = "TGT_INV"
+"""For a redirect of a system that has registered no `callback_url`."""
+
+CALLBACK_RETRIES = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=30))
+"""How long after a failed callback of WEB-01 it is posted again; after the last, never. Failed is
+a connection that broke or an answer of 400 or more. Nothing is posted for a page on which no ID
+number was typed."""
+
 RETURN_MEMBER = "rtn_val"
 """The query member of an app link's return address in which `rtn_val` comes back."""
 
@@ -93,6 +108,14 @@ def hashed_id_num(secret: bytes, sp_service_id: str, id_number: str) -> str:
     """
     message = f"{sp_service_id}\0{id_number}".encode()
     return hmac.new(secret, message, hashlib.sha256).hexdigest()
+
+
+def redirect_asks_again(code: str) -> bool:
+    """Says whether the Ministry's page lets the holder type the ID number again.
+
+    Assumed: for a mistyped one. Whoever has no bound device is sent back with the code.
+    """
+    return code in ("PM_INV_NF", "PM_IDN_FT_ERR", CHECK_DIGIT_CODE)
 
 
 def ticket_expiration_text(moment: datetime) -> str:

@@ -7,6 +7,8 @@ the same ones.
 import math
 from concurrent.futures import Executor
 
+import attrs
+
 from moica_simulator.ca.authority import PkiUrls
 from moica_simulator.ca.office import CertificateOffice
 from moica_simulator.ca.profile import CertificateShape
@@ -19,8 +21,10 @@ from moica_simulator.id_number import fault_in
 from moica_simulator.phone.app import OpenedLink, PhoneApp
 from moica_simulator.phone.holder import Holder
 from moica_simulator.platform.binding import Binding
+from moica_simulator.platform.callback import Callbacks
 from moica_simulator.platform.confirmation import Confirmation, TicketView
 from moica_simulator.platform.idp import IdentityProvider
+from moica_simulator.platform.redirect import RedirectDesk, checked_url
 from moica_simulator.platform.relying_party import RelyingParty
 from moica_simulator.platform.wire import Interface
 from moica_simulator.records import (
@@ -71,12 +75,13 @@ class SimulatorCore:
             clock=self.clock,
             randomness=self.randomness,
         )
+        confirmation = Confirmation(
+            self.state.platform, relying_party=relying_party, clock=self.clock
+        )
         self.phones = PhoneApp(
             self.state.phone,
             binding=self.binding,
-            confirmation=Confirmation(
-                self.state.platform, relying_party=relying_party, clock=self.clock
-            ),
+            confirmation=confirmation,
             keys=options.keys,
             clock=self.clock,
             randomness=self.randomness,
@@ -92,6 +97,18 @@ class SimulatorCore:
             certificates=self.ca,
             hash_secret=bytes.fromhex(secret),
         )
+        self.redirects = RedirectDesk(
+            self.state.platform, idp=self.idp, clock=self.clock, randomness=self.randomness
+        )
+        self.callbacks = Callbacks(
+            self.redirects,
+            faults=self.faults,
+            history=self.history,
+            clock=self.clock,
+            randomness=self.randomness,
+            log=self.log,
+        )
+        confirmation.on_end(self.callbacks.ticket_ended)
 
     @property
     def anchors_pem(self) -> str:
@@ -160,7 +177,7 @@ class SimulatorCore:
             sp_service_id: 1 to 64 visible ASCII characters, e.g. 20 digits.
             aes_key: Base64 of 32 bytes, standard or URL-safe, padded or not.
             name: What the phone shows as asking.
-            callback_url: For the web redirect, which is not served yet.
+            callback_url: Where the callback of the web redirect (WEB-01) is posted.
 
         Raises:
             SimulatorError: `service_provider_invalid`, or `service_provider_exists` if that id
@@ -180,7 +197,7 @@ class SimulatorCore:
             key = AesKey.parse(aes_key)
         except ValueError as error:
             raise SimulatorError("service_provider_invalid", f"aes_key: {error}") from error
-        wanted = ServiceProvider(sp_service_id, name, key, callback_url)
+        wanted = ServiceProvider(sp_service_id, name, key, checked_url(callback_url))
         found = self.state.platform.service_providers.get(sp_service_id)
         if found is None:
             return self.state.platform.service_providers.put(wanted)
@@ -192,6 +209,23 @@ class SimulatorCore:
                 status=409,
             )
         return found
+
+    async def set_callback_url(self, sp_service_id: str, url: str | None) -> ServiceProvider:
+        """Changes where a relying system's callbacks of WEB-01 are posted; None takes it away.
+
+        Raises:
+            SimulatorError: `service_provider_unknown`, `service_provider_invalid`.
+        """
+        found = self.state.platform.service_providers.get(sp_service_id)
+        if found is None:
+            raise SimulatorError(
+                "service_provider_unknown",
+                "no such sp_service_id is registered; POST /sim/v1/service-providers first",
+                status=404,
+            )
+        return self.state.platform.service_providers.put(
+            attrs.evolve(found, callback_url=checked_url(url))
+        )
 
     async def new_activation_code(self, id_number: str) -> ActivationCode:
         """Issues an activation code (註冊啟用碼) for a person; good for one phone.
@@ -397,8 +431,9 @@ class SimulatorCore:
         return Device.of(self.phones.set_behaviour(device_id, behaviour))
 
     async def settle(self) -> None:
-        """Returns when every automatic decision that is due by now has been made."""
+        """Returns when every decision and callback that is due by now has been made."""
         await self.holder.settle()
+        await self.callbacks.settle()
 
     async def wait_for_request(self, device_id: str) -> TicketView:
         """Returns the oldest pending request in a phone's inbox, waiting for one to arrive.
@@ -505,8 +540,10 @@ class SimulatorCore:
         """Takes up automatic decisions that a stop has interrupted; once, after the start."""
         for notification in self.phones.waiting():
             self.holder.schedule(notification)
+        self.callbacks.resume()
 
     async def close(self) -> None:
         """Stops what runs, and closes the store."""
         await self.holder.close()
+        await self.callbacks.close()
         self.state.close()

@@ -197,5 +197,6 @@ _POSSIBLE: dict[Interface, frozenset[Tamper]] = {
     Interface.REQUEST_PUSH: _TICKET_PARTS,
     Interface.BATCH_SIGN: _TICKET_PARTS,
     Interface.DEVICE_STATUS: frozenset({Tamper.IDP_CHECKSUM}),
-    Interface.REDIRECT: frozenset({Tamper.IDP_CHECKSUM}),
+    # Its callback, which is what can be tampered with there.
+    Interface.REDIRECT: frozenset({Tamper.IDP_CHECKSUM, Tamper.SIGNED_RESPONSE, Tamper.CERT}),
 }

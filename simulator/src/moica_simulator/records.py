@@ -23,6 +23,7 @@ __all__ = [
     "Notification",
     "OnRequest",
     "Person",
+    "Redirect",
     "Refused",
     "ServiceMaterial",
     "ServiceProvider",
@@ -168,6 +169,25 @@ class Ticket:
                 return TicketStatus.FAILED
             case Undecided():
                 return TicketStatus.PENDING if now < self.expires_at else TicketStatus.LAPSED
+
+
+@attrs.frozen
+class Redirect:
+    """One browser that was sent to the Ministry's site (WEB-01), until its callback is over."""
+
+    redirect_id: str
+    """Names the browser's page; random, so that nobody else opens it."""
+    sp_service_id: str
+    transaction_id: str
+    form: dict[str, str] = attrs.field(repr=False)
+    id_number: str = attrs.field(default="", repr=False)
+    """As typed; empty before."""
+    sp_ticket_id: str = ""
+    failed_code: str = ""
+    """Why the typed ID number got no ticket."""
+    attempts: int = 0
+    """How often the callback was posted."""
+    delivered: bool = False
 
 
 @attrs.frozen

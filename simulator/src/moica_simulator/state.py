@@ -34,6 +34,7 @@ from moica_simulator.records import (
     IssuedCertificate,
     Notification,
     Person,
+    Redirect,
     Refused,
     ServiceProvider,
     Ticket,
@@ -172,6 +173,9 @@ class State:
                 "device_profile", DeviceProfile, lambda d: d.device_id, lambda d: d.id_number
             ),
             tickets=table("ticket", Ticket, lambda t: t.sp_ticket_id, lambda t: t.id_number),
+            redirects=table(
+                "redirect", Redirect, lambda r: r.redirect_id, lambda r: r.sp_ticket_id
+            ),
             transactions=table(
                 "transaction", UsedTransaction, lambda u: u.key, lambda u: u.sp_service_id
             ),
@@ -292,6 +296,7 @@ class PlatformRecords:
     users: Table[UserProfile]
     devices: Table[DeviceProfile]
     tickets: Table[Ticket]
+    redirects: Table[Redirect]
     transactions: Table[UsedTransaction]
     transaction: Transaction
 

@@ -6,7 +6,7 @@ not public: here it is a call within the process.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -66,6 +66,11 @@ class Confirmation:
         self._records = records
         self._relying_party = relying_party
         self._clock = clock
+        self._on_end: list[Callable[[str], None]] = []
+
+    def on_end(self, listener: Callable[[str], None]) -> None:
+        """Calls `listener` with the `sp_ticket_id` of each ticket that ends, lapsing apart."""
+        self._on_end.append(listener)
 
     def open_brought(self, device_id: str, sp_ticket: str, op_mode: str) -> TicketView:
         """Opens a ticket that was brought to a phone, by a QR code or an app link.
@@ -205,7 +210,10 @@ class Confirmation:
                 raise PlatformError("SPTKTID_SPTKT_RDM", "the ticket has ended already")
 
     def _end(self, found: Ticket, outcome: Confirmed | Refused | Failed) -> Ticket:
-        return self._records.tickets.put(attrs.evolve(found, outcome=outcome))
+        ended = self._records.tickets.put(attrs.evolve(found, outcome=outcome))
+        for listener in self._on_end:
+            listener(found.sp_ticket_id)
+        return ended
 
     def _view(self, found: Ticket) -> TicketView:
         provider = self._records.service_providers.get(found.sp_service_id)

@@ -99,13 +99,13 @@ class IdentityProvider:
         """
         provider: ServiceProvider | None = None
         try:
-            provider = self._service_provider(body)
-            self._verify_checksum(interface, body, provider, finding)
+            provider = self.service_provider(body)
+            self.verify_checksum(interface, body, provider, finding)
             if interface is Interface.GET_RESULT:
                 return self._result(provider, body, finding)
             if interface is Interface.DEVICE_STATUS:
                 return self._device_status(provider, body)
-            return self._new_ticket(interface, provider, body, finding)
+            return self.new_ticket(interface, provider, body, finding)
         except PlatformError as error:
             transaction_id = body.get("transaction_id")
             return refusal(
@@ -126,19 +126,21 @@ class IdentityProvider:
             return None
         return direct or (found.id_number if found else None)
 
-    def _service_provider(self, body: Mapping[str, Any]) -> ServiceProvider:
+    def service_provider(self, body: Mapping[str, Any]) -> ServiceProvider:
+        """Returns who asks; raises `PlatformError` `SPSVCID_NF`, `PM_INV_NF`."""
         found = self._records.service_providers.get(wire.required_text(body, "sp_service_id"))
         if found is None:
             raise PlatformError("SPSVCID_NF", "no such sp_service_id is registered here")
         return found
 
-    def _verify_checksum(
+    def verify_checksum(
         self,
         interface: Interface,
         body: Mapping[str, Any],
         provider: ServiceProvider,
         finding: Finding,
     ) -> None:
+        """Fills in the finding; raises `PlatformError` `INV_SP_CHECKSUM`."""
         finding.payload = wire.sp_payload(interface, body)
         claimed = wire.optional_text(body, "sp_checksum")
         if not claimed:
@@ -151,13 +153,14 @@ class IdentityProvider:
                 "compare with the payload in GET /sim/v1/requests, or use moica-simulator explain",
             )
 
-    def _new_ticket(
+    def new_ticket(
         self,
         interface: Interface,
         provider: ServiceProvider,
         body: Mapping[str, Any],
         finding: Finding,
     ) -> Reply:
+        """Makes the ticket that a verified request asks for; raises `PlatformError`."""
         request = wire.parse_ticket_request(interface, body)
         devices = self._devices(request)
         pushed = interface is Interface.REQUEST_PUSH or request.op_mode == "PUSH"

@@ -170,13 +170,15 @@ def parse_ticket_request(interface: Interface, body: Mapping[str, Any]) -> Ticke
 
     Args:
         interface: Which of them.
-        body: The JSON object; for WEB-01 the form, `sign_info` nested and `id_num` as typed.
+        body: The JSON object; for WEB-01 the form, `sign_info` nested, and `id_num` once typed.
 
     Raises:
         PlatformError: With the code of the first rule that the request breaks.
     """
     transaction_id = _transaction_id(body)
-    id_number = _id_number(body)
+    # A redirect's form is checked once before anybody has typed an ID number.
+    untyped = interface is Interface.REDIRECT and "id_num" not in body
+    id_number = "" if untyped else _id_number(body)
     batch = interface is Interface.BATCH_SIGN
     op_codes = _BATCH_OP_CODES if batch else _OP_CODES
     op_code = _one_of("op_code", required_text(body, "op_code"), op_codes, "TGT_INV")

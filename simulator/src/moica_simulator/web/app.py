@@ -4,7 +4,7 @@ from aiohttp import web
 
 from moica_simulator._version import __version__
 from moica_simulator.core import SimulatorCore
-from moica_simulator.web import control, pages, pki, platform_api
+from moica_simulator.web import control, control_platform, pages, pki, platform_api, redirect
 from moica_simulator.web.keys import CORE, PUBLIC_URL
 from moica_simulator.web.middleware import guard_origin, shape_errors, write_log
 
@@ -28,7 +28,9 @@ def create_app(core: SimulatorCore, public_url: str) -> web.Application:
     app.add_routes(
         [
             *platform_api.routes(),
+            *redirect.routes(),
             *control.routes(),
+            *control_platform.routes(),
             *pki.routes(),
             *pages.routes(),
             web.get("/healthz", _healthy),
