@@ -9,13 +9,14 @@ from concurrent.futures import Executor
 
 import attrs
 
+from moica_simulator.alterations import Alteration
 from moica_simulator.ca.authority import PkiUrls
 from moica_simulator.ca.office import CertificateOffice
 from moica_simulator.ca.profile import CertificateShape
 from moica_simulator.checksum import AesKey
 from moica_simulator.device import Device
 from moica_simulator.errors import SimulatorError
-from moica_simulator.faults import Drop, Fault, FaultBox, Tamper
+from moica_simulator.faults import Drop, Fault, FaultBox, Line, Tamper
 from moica_simulator.history import History, RecordedRequest
 from moica_simulator.id_number import fault_in
 from moica_simulator.phone.app import OpenedLink, PhoneApp
@@ -55,7 +56,7 @@ class SimulatorCore:
     ) -> None:
         self.log = options.log
         self.randomness = options.randomness
-        self.faults = FaultBox()
+        self.faults = FaultBox(self.randomness)
         self.history = History(options.history_limit)
         self.state = state = parts.state
         self.clock = clock = parts.clock
@@ -453,7 +454,12 @@ class SimulatorCore:
         drop: bool | str | None = None,
         tamper: str | None = None,
         reseal: bool = True,
+        alter: str | None = None,
+        line: str | None = None,
         id_number: str | None = None,
+        sp_service_id: str | None = None,
+        device_id: str | None = None,
+        rate: float | None = None,
         times: int | None = 1,
     ) -> Fault:
         """Sets a fault; the arguments are the attributes of `Fault`.
@@ -466,7 +472,12 @@ class SimulatorCore:
             drop: `answer` (also True) or `request`.
             tamper: `idp_checksum`, `signed_response`, `cert`, `hashed_id_num`, `sp_ticket`.
             reseal: See `Fault`.
+            alter: One of `Alteration`.
+            line: One of `Line`.
             id_number: See `Fault`.
+            sp_service_id: See `Fault`.
+            device_id: See `Fault`.
+            rate: See `Fault`.
             times: See `Fault`.
 
         Raises:
@@ -483,7 +494,12 @@ class SimulatorCore:
                     drop=(Drop.ANSWER if drop is True else Drop(drop)) if drop else None,
                     tamper=Tamper(tamper) if tamper is not None else None,
                     reseal=reseal,
+                    alter=Alteration(alter) if alter is not None else None,
+                    line=Line(line) if line is not None else None,
                     id_number=id_number,
+                    sp_service_id=sp_service_id,
+                    device_id=device_id,
+                    rate=rate,
                     times=times,
                 )
             )
@@ -491,7 +507,8 @@ class SimulatorCore:
             raise SimulatorError(
                 "fault_invalid",
                 f"a fault: {error}; expected interface one of {', '.join(Interface)}, tamper one "
-                f"of {', '.join(Tamper)}, drop one of {', '.join(Drop)}",
+                f"of {', '.join(Tamper)}, alter one of {', '.join(Alteration)}, line one of "
+                f"{', '.join(Line)}, drop one of {', '.join(Drop)}",
             ) from error
 
     def set_error_checksums(self, carried: bool) -> None:

@@ -11,12 +11,14 @@ import math
 
 import attrs
 
+from moica_simulator.alterations import Alteration
 from moica_simulator.codes import catalogue, message_for
 from moica_simulator.errors import SimulatorError
 from moica_simulator.platform.reply import SUCCESS, Reply, refusal
 from moica_simulator.platform.wire import Interface
+from moica_simulator.randomness import Randomness
 
-__all__ = ["Drop", "Fault", "FaultBox", "Tamper", "apply_code", "flip_hex", "tampered"]
+__all__ = ["Drop", "Fault", "FaultBox", "Line", "Tamper", "apply_code", "flip_hex", "tampered"]
 
 
 class Drop(enum.StrEnum):
@@ -38,6 +40,20 @@ class Tamper(enum.StrEnum):
     SP_TICKET = "sp_ticket"
 
 
+class Line(enum.StrEnum):
+    """What the line does to an answer; the platform has acted by then."""
+
+    RESET = "reset"
+    TRUNCATED = "truncated"
+    EMPTY = "empty"
+    HTML = "html"
+    NOT_AN_OBJECT = "not_an_object"
+    NOT_TEXT = "not_text"
+    DRIP = "drip"
+    GZIP_BOMB = "gzip_bomb"
+    REDIRECT = "redirect"
+
+
 @attrs.frozen
 class Fault:
     """One fault.
@@ -54,7 +70,13 @@ class Fault:
         tamper: Make a part of a successful answer wrong.
         reseal: With `tamper`: whether `idp_checksum` is made anew, so that it verifies over the
             wrong part (the platform lies), or left (the wire lies).
+        alter: Change the envelope after it was sealed.
+        line: Let the line harm the answer.
         id_number: For requests about this person only.
+        sp_service_id: For requests of this system only.
+        device_id: For requests that this phone was asked by, or has decided, only.
+        rate: How likely each fitting answer is altered, above 0 and up to 1; drawn from the
+            simulator's randomness, so that a seed repeats it. None is always.
         times: How many answers to alter; None for all until it is removed.
         applied: How many it has altered.
     """
@@ -67,14 +89,26 @@ class Fault:
     drop: Drop | None = None
     tamper: Tamper | None = None
     reseal: bool = True
+    alter: Alteration | None = None
+    line: Line | None = None
     id_number: str | None = attrs.field(default=None, repr=False)
+    sp_service_id: str | None = None
+    device_id: str | None = None
+    rate: float | None = None
     times: int | None = 1
     applied: int = 0
 
     def __attrs_post_init__(self) -> None:
-        kinds = (self.code, self.http_status, self.latency_s, self.drop, self.tamper)
+        kinds = (
+            *(self.code, self.http_status, self.latency_s, self.drop, self.tamper),
+            *(self.alter, self.line),
+        )
         if sum(kind is not None for kind in kinds) != 1:
-            raise _invalid("exactly one of code, http_status, latency_s, drop, tamper")
+            raise _invalid("exactly one of code, http_status, latency_s, drop, tamper, alter, line")
+        if self.rate is not None and not 0 < self.rate <= 1:
+            raise _invalid(f"rate above 0 and up to 1; {self.rate} came")
+        if self.interface is Interface.REDIRECT and (self.alter or self.line):
+            raise _invalid("code, http_status, drop or tamper for SP-API-WEB-01")
         if self.times is not None and self.times < 1:
             raise _invalid(f"times of 1 or more, or null for always; {self.times} came")
         if self.http_status is not None and not 400 <= self.http_status <= 599:
@@ -96,9 +130,14 @@ class Fault:
 
 
 class FaultBox:
-    """The faults that are set, oldest first."""
+    """The faults that are set, oldest first.
 
-    def __init__(self) -> None:
+    Args:
+        randomness: For faults with a rate.
+    """
+
+    def __init__(self, randomness: Randomness) -> None:
+        self._randomness = randomness
         self._faults: dict[str, Fault] = {}
 
     def add(self, fault: Fault) -> Fault:
@@ -127,23 +166,45 @@ class FaultBox:
         """Removes every fault."""
         self._faults.clear()
 
-    def matching(self, interface: Interface, id_number: str | None) -> list[Fault]:
-        """Returns the faults that want to alter an answer, oldest first."""
+    def matching(
+        self,
+        interface: Interface,
+        id_number: str | None,
+        sp_service_id: str | None = None,
+        devices: frozenset[str] = frozenset(),
+    ) -> list[Fault]:
+        """Returns the faults that want to alter an answer, oldest first.
+
+        Args:
+            interface: Which was asked.
+            id_number: About whom.
+            sp_service_id: By whom.
+            devices: The phones that were asked, or the one that has decided.
+        """
         return [
             fault
             for fault in self._faults.values()
             if fault.interface is interface
             and not fault.exhausted
             and fault.id_number in (None, id_number)
+            and fault.sp_service_id in (None, sp_service_id)
+            and (fault.device_id is None or fault.device_id in devices)
         ]
 
     def count(self, fault: Fault) -> bool:
-        """Notes that a fault is being applied; False if it was used up meanwhile."""
+        """Notes that a fault is being applied; False if it was used up meanwhile, or the dice say
+        not this time."""
         kept = self._faults.get(fault.fault_id)
         if kept is None or kept.exhausted:
             return False
+        if kept.rate is not None and self._drawn() >= kept.rate:
+            return False
         self._faults[fault.fault_id] = attrs.evolve(kept, applied=kept.applied + 1)
         return True
+
+    def _drawn(self) -> float:
+        """From 0 to below 1."""
+        return int.from_bytes(self._randomness.token(6)) / (1 << 48)
 
 
 def apply_code(interface: Interface, code: str | int) -> Reply:

@@ -152,6 +152,11 @@ class CertificateOffice:
         within = parsed.not_valid_before_utc <= now <= parsed.not_valid_after_utc
         return found is not None and found.revoked_at is None and within
 
+    def of_another(self, id_number: str | None) -> bytes | None:
+        """Returns the newest certificate of somebody else, DER, or None if there is nobody."""
+        others = [each for each in self._records.certificates.all() if each.id_number != id_number]
+        return others[-1].der if others else None
+
     def find(self, serial: str) -> IssuedCertificate:
         """Returns the certificate of that serial number.
 

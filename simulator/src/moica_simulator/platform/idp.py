@@ -117,6 +117,19 @@ class IdentityProvider:
                 seal_error=self.error_checksums,
             )
 
+    def devices_of(self, body: Mapping[str, Any]) -> frozenset[str]:
+        """Returns the phones that a request asks, or the one that has decided its ticket."""
+        id_number = self.id_number_of(body)
+        try:
+            name = wire.optional_text(body, "device_user_def_desc")
+            found = self._records.tickets.get(wire.optional_text(body, "sp_ticket_id"))
+        except PlatformError:
+            return frozenset()
+        if found is not None and isinstance(found.outcome, Confirmed | Refused):
+            return frozenset({found.outcome.device_id})
+        known = self._records.devices.of(id_number) if id_number else []
+        return frozenset(each.device_id for each in known if each.bound and name in ("", each.name))
+
     def id_number_of(self, body: Mapping[str, Any]) -> str | None:
         """Returns whom a request is about, as far as it can be told without checking it."""
         try:

@@ -230,7 +230,12 @@ async def _add_fault(request: web.Request) -> web.Response:
         "drop",
         "tamper",
         "reseal",
+        "alter",
+        "line",
         "id_number",
+        "sp_service_id",
+        "device_id",
+        "rate",
         "times",
     )
     code: Any = fields.get("code")
@@ -247,7 +252,12 @@ async def _add_fault(request: web.Request) -> web.Response:
         drop=drop,
         tamper=fields.text("tamper", None),
         reseal=fields.flag("reseal", True),
+        alter=fields.text("alter", None),
+        line=fields.text("line", None),
         id_number=fields.text("id_number", None),
+        sp_service_id=fields.text("sp_service_id", None),
+        device_id=fields.text("device_id", None),
+        rate=fields.number("rate", None),
         times=fields.whole_number("times", None) if fields.has("times") else 1,
     )
     return web.json_response(shapes.fault(fault), status=201)

@@ -13,15 +13,17 @@ from typing import Any
 import attrs
 from aiohttp import web
 
+from moica_simulator.alterations import Surroundings, altered
 from moica_simulator.checksum import sha256_hex
 from moica_simulator.core import SimulatorCore
-from moica_simulator.faults import Drop, Fault, Tamper, apply_code, flip_hex, tampered
+from moica_simulator.faults import Drop, Fault, Line, Tamper, apply_code, flip_hex, tampered
 from moica_simulator.history import RecordedRequest
 from moica_simulator.platform.idp import Finding
 from moica_simulator.platform.reply import Reply, write
 from moica_simulator.platform.wire import Interface
 from moica_simulator.web.body import parse_json
 from moica_simulator.web.keys import CORE
+from moica_simulator.web.line import send
 
 __all__ = ["routes", "spring_error"]
 
@@ -72,18 +74,28 @@ class _Exchange:
             return self._finish(HTTPStatus.BAD_REQUEST)
         if not isinstance(self.body, Mapping):
             return self._finish(HTTPStatus.BAD_REQUEST)
-        faults = self.core.faults.matching(self.interface, self.core.idp.id_number_of(self.body))
+        service_id = self.body.get("sp_service_id")
+        faults = self.core.faults.matching(
+            self.interface,
+            self.core.idp.id_number_of(self.body),
+            service_id if isinstance(service_id, str) else None,
+            self.core.idp.devices_of(self.body),
+        )
         harm = self._take_blunt(faults)
         status, envelope = self._make(harm, faults)
         await self._delay(faults)
         if harm is not None and harm.drop is not None:
             return self._drop()
+        line = self._line(faults)
+        if line is not None:
+            return await self._send(line, status, envelope)
         return self._finish(status, envelope)
 
     def _take_blunt(self, faults: list[Fault]) -> Fault | None:
         """Takes the first fault that harms any answer; one that tampers has to see it first."""
         for fault in faults:
-            if fault.tamper is None and fault.latency_s is None and self._count(fault):
+            sharp = fault.tamper or fault.alter or fault.line or fault.latency_s
+            if sharp is None and self._count(fault):
                 return fault
         return None
 
@@ -91,7 +103,7 @@ class _Exchange:
         """Returns status and envelope; only an answer that is made by the platform acts."""
         if harm is None or harm.drop is Drop.ANSWER:
             reply = self.core.idp.answer(self.interface, self.body, self.finding)
-            return HTTPStatus.OK, self._write(reply, faults)
+            return HTTPStatus.OK, self._alter(self._write(reply, faults), faults)
         if harm.code is not None:
             return HTTPStatus.OK, write(apply_code(self.interface, harm.code), self.core.randomness)
         return harm.http_status or HTTPStatus.OK, None
@@ -108,6 +120,44 @@ class _Exchange:
                 checksum = flip_hex(reply.sealed(self.core.randomness))
             return write(altered, self.core.randomness, checksum=checksum)
         return write(reply, self.core.randomness)
+
+    def _alter(self, envelope: dict[str, Any], faults: list[Fault]) -> dict[str, Any]:
+        for fault in faults:
+            if fault.alter is None:
+                continue
+            changed = altered(fault.alter, envelope, self._surroundings())
+            if changed is not None and self._count(fault):
+                return changed
+        return envelope
+
+    def _surroundings(self) -> Surroundings:
+        sent, service_id = self.body.get("sp_checksum"), self.body.get("sp_service_id")
+        return Surroundings(
+            interface=self.interface.value,
+            sent_checksum=sent if isinstance(sent, str) else None,
+            earlier=tuple(
+                each.answer
+                for each in self.core.history.all()
+                if each.interface == self.interface.value
+                and isinstance(each.body, Mapping)
+                and each.body.get("sp_service_id") == service_id
+                and isinstance(each.answer, dict)
+            ),
+            other_certificate=self.core.ca.of_another(self.core.idp.id_number_of(self.body)),
+        )
+
+    def _line(self, faults: list[Fault]) -> Line | None:
+        for fault in faults:
+            if fault.line is not None and self._count(fault):
+                return fault.line
+        return None
+
+    async def _send(
+        self, line: Line, status: int, envelope: dict[str, Any] | None
+    ) -> web.StreamResponse:
+        answer = envelope or _spring_body(status, self.request.path, self.core.clock.now())
+        self._record(status, answer)
+        return await send(self.request, line, status, answer)
 
     async def _delay(self, faults: list[Fault]) -> None:
         for fault in faults:

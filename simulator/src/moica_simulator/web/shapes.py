@@ -146,7 +146,12 @@ def fault(value: Fault) -> dict[str, Any]:
         "drop": value.drop.value if value.drop else None,
         "tamper": value.tamper.value if value.tamper else None,
         "reseal": value.reseal,
+        "alter": value.alter.value if value.alter else None,
+        "line": value.line.value if value.line else None,
         "id_number": value.id_number,
+        "sp_service_id": value.sp_service_id,
+        "device_id": value.device_id,
+        "rate": value.rate,
         "times": value.times,
         "applied": value.applied,
     }
