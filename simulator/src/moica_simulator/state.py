@@ -27,6 +27,7 @@ from moica_simulator.errors import ConfigurationError
 from moica_simulator.records import (
     ActivationCode,
     AuthorityMaterial,
+    Card,
     Confirmed,
     DeviceProfile,
     Failed,
@@ -182,6 +183,7 @@ class State:
             notifications=table(
                 "notification", Notification, lambda n: n.key, lambda n: n.device_id
             ),
+            cards=table("card", Card, lambda c: c.id_number, _nobody),
             transaction=self.transaction,
         )
         self.ca = AuthorityRecords(
@@ -297,10 +299,11 @@ class PlatformRecords:
 
 @attrs.frozen
 class PhoneRecords:
-    """What is in the phones."""
+    """What is in the phones, and the cards that are held to them."""
 
     handsets: Table[Handset]
     notifications: Table[Notification]
+    cards: Table[Card]
     transaction: Transaction
 
 

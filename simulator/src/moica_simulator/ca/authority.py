@@ -100,6 +100,7 @@ class Authority:
         now: datetime,
         randomness: Randomness,
         urls: PkiUrls,
+        carrier: str = "mobile",
     ) -> IssuedCertificate:
         """Issues a signing certificate by the holder profile, for one year.
 
@@ -110,6 +111,7 @@ class Authority:
             now: The first moment of validity.
             randomness: Gives the serial number.
             urls: Where revocation and issuer can be asked for.
+            carrier: What holds the key: `mobile`, or a card.
 
         Raises:
             ValueError: If the request's signature or key is wrong.
@@ -134,7 +136,9 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(_key_usage(digital_signature=True), critical=True)
             .add_extension(profile.certificate_policies(), critical=False)
-            .add_extension(profile.subject_directory_attributes(person.id_number), critical=False)
+            .add_extension(
+                profile.subject_directory_attributes(person.id_number, carrier), critical=False
+            )
             .add_extension(_crl_points(urls.partition(partition), urls.complete), critical=False)
             .add_extension(_information_access(urls.chain, urls.ocsp), critical=False)
         )

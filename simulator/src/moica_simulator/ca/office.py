@@ -12,7 +12,7 @@ import attrs
 from cryptography import x509
 from cryptography.x509 import ocsp
 
-from moica_simulator.assumptions import CRL_PARTITIONS
+from moica_simulator.assumptions import CARD_CARRIER, CRL_PARTITIONS
 from moica_simulator.ca import revocation
 from moica_simulator.ca.authority import Authority, PkiUrls
 from moica_simulator.clock import Clock
@@ -58,7 +58,9 @@ class CertificateOffice:
         self._lists: dict[int | str, revocation.ListOfRevoked] = {}
         self._signing = asyncio.Lock()
 
-    async def issue(self, person: Person, device_id: str, request_der: bytes) -> IssuedCertificate:
+    async def issue(
+        self, person: Person, device_id: str, request_der: bytes, *, carrier: str = "mobile"
+    ) -> IssuedCertificate:
         """Issues a certificate and enters it in the books.
 
         Raises:
@@ -74,6 +76,7 @@ class CertificateOffice:
                 now=self._clock.now(),
                 randomness=self._randomness,
                 urls=self.urls,
+                carrier=carrier,
             ),
         )
         return self._records.certificates.put(issued)
@@ -106,6 +109,16 @@ class CertificateOffice:
         found = self._records.certificates.get(f"{parsed.serial_number:x}")
         within = parsed.not_valid_before_utc <= now <= parsed.not_valid_after_utc
         return found is not None and found.revoked_at is None and within
+
+    def is_card_of(self, certificate: bytes, id_number: str) -> bool:
+        """Says whether a certificate is that of a person's citizen card."""
+        parsed = x509.load_der_x509_certificate(certificate)
+        found = self._records.certificates.get(f"{parsed.serial_number:x}")
+        return (
+            found is not None
+            and found.der == certificate
+            and (found.device_id, found.id_number) == (CARD_CARRIER, id_number)
+        )
 
     def find(self, serial: str) -> IssuedCertificate:
         """Returns the certificate of that serial number.

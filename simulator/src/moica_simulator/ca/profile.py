@@ -66,12 +66,14 @@ def certificate_policies() -> x509.CertificatePolicies:
     return x509.CertificatePolicies([x509.PolicyInformation(CLASS_3_POLICY, None)])
 
 
-def subject_directory_attributes(id_number: str) -> x509.UnrecognizedExtension:
+def subject_directory_attributes(
+    id_number: str, carrier: str = "mobile"
+) -> x509.UnrecognizedExtension:
     """2.5.29.9 with the one link from certificate to ID number: its last four characters."""
     attributes = _SubjectDirectoryAttributes(
         [
             {"type": _CITIZEN_TYPE, "values": [core.Any(core.ObjectIdentifier(_CITIZEN))]},
-            {"type": _CARRIER, "values": [core.Any(core.PrintableString("mobile"))]},
+            {"type": _CARRIER, "values": [core.Any(core.PrintableString(carrier))]},
             {"type": _LAST_FOUR, "values": [core.Any(core.UTF8String(id_number[-4:]))]},
         ]
     )
