@@ -213,3 +213,26 @@ def test_explain_refuses_what_it_cannot_read(interface: str, body: str) -> None:
     result = explain(body, interface)
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
+
+
+@pytest.mark.parametrize("interface", ["SP-API-ATH-04", "SP-API-LF-01", "SP-API-WEB-01"])
+@pytest.mark.parametrize("as_form", [False, True])
+def test_explain_knows_batches_device_status_and_the_redirect(
+    interface: str, as_form: bool
+) -> None:
+    """Each by its vector, right as sent and wrong with a field left out; a redirect as a form."""
+    from urllib.parse import urlencode
+
+    name = interface.removeprefix("SP-API-") + " sp_checksum"
+    (vector,) = [each for each in VECTORS["checksums"] if each["name"].startswith(name)]
+    fields = {key: value for key, value in vector["fields"].items() if value is not None}
+    for left_out, verdict in ((None, "verdict: right"), ("transaction_id", "verdict: wrong")):
+        body = {key: value for key, value in fields.items() if key != left_out}
+        body["sp_checksum"] = vector["checksum"]
+        written = urlencode(body) if as_form else json.dumps(body)
+        result = explain(written, interface)
+        if as_form and interface != "SP-API-WEB-01":
+            assert result.output.startswith("Error: ")
+            continue
+        assert verdict in result.output
+        assert (f"payload: {vector['payload']}\n" in result.output) is (left_out is None)

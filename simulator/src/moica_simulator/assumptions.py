@@ -13,6 +13,7 @@ __all__ = [
     "ACTIVATION_CODE_DIGITS",
     "ACTIVATION_CODE_LIFETIME",
     "CALLBACK_RETRIES",
+    "CARD_CARRIER",
     "CHECKSUM_MISSING_CODE",
     "CHECK_DIGIT_CODE",
     "CMS_IS_DETACHED",
@@ -50,6 +51,10 @@ ACTIVATION_CODE_LIFETIME = timedelta(minutes=30)
 
 DEVICE_LIMIT = 5
 """Bound devices a person may have before `DEV_LIM_REACHED`."""
+
+CARD_CARRIER = "card"
+"""What stands in a citizen card's certificate where a phone's has `mobile`. NFCSIGN is signed by
+the card's key, and its `cert` is the card's."""
 
 CHECK_DIGIT_CODE = "SPTKT_INS_ERR"
 """For a well-shaped ID number with a wrong check digit (seen so at one client); a badly shaped

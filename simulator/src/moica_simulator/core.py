@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 import attrs
 
 from moica_simulator.alterations import Alteration
+from moica_simulator.assumptions import CARD_CARRIER
 from moica_simulator.ca.authority import PkiUrls
 from moica_simulator.ca.office import CertificateOffice
 from moica_simulator.ca.profile import CertificateShape
@@ -20,6 +21,7 @@ from moica_simulator.faults import Drop, Fault, FaultBox, Line, Tamper
 from moica_simulator.history import History, RecordedRequest
 from moica_simulator.id_number import fault_in
 from moica_simulator.phone.app import OpenedLink, PhoneApp
+from moica_simulator.phone.card import CardCase
 from moica_simulator.phone.holder import Holder
 from moica_simulator.platform.binding import Binding
 from moica_simulator.platform.callback import Callbacks
@@ -77,7 +79,10 @@ class SimulatorCore:
             randomness=self.randomness,
         )
         confirmation = Confirmation(
-            self.state.platform, relying_party=relying_party, clock=self.clock
+            self.state.platform, relying_party=relying_party, clock=self.clock, cards=self.ca
+        )
+        cards = CardCase(
+            self.state.phone.cards, keys=options.keys, executor=executor, certify=self._certify_card
         )
         self.phones = PhoneApp(
             self.state.phone,
@@ -87,6 +92,7 @@ class SimulatorCore:
             clock=self.clock,
             randomness=self.randomness,
             executor=executor,
+            card_of=cards.card_of,
         )
         self.holder = Holder(self.phones, self.clock, self.log)
         secret = self.state.setting("hash_secret", lambda: self.randomness.token(32).hex())
@@ -533,7 +539,8 @@ class SimulatorCore:
             SimulatorError: `certificate_unknown`, `reason_unknown`.
         """
         revoked = self.ca.revoke(serial, reason)
-        if forget_device and self.phones.handset(revoked.device_id).bound:
+        has_phone = revoked.device_id != CARD_CARRIER
+        if forget_device and has_phone and self.phones.handset(revoked.device_id).bound:
             self.phones.unbind(revoked.device_id)
         return revoked
 
@@ -552,6 +559,15 @@ class SimulatorCore:
             SimulatorError: `certificate_unknown`, `certificate_revoked`.
         """
         return self.ca.resume(serial)
+
+    async def _certify_card(self, id_number: str, request: bytes) -> bytes:
+        issued = await self.ca.issue(
+            self.person(id_number),
+            CARD_CARRIER,
+            request,
+            CertificateShape(carrier=CARD_CARRIER),
+        )
+        return issued.der
 
     def resume(self) -> None:
         """Takes up automatic decisions that a stop has interrupted; once, after the start."""

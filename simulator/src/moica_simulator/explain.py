@@ -7,6 +7,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from moica_simulator import checksum
 from moica_simulator.checksum import AesKey
@@ -23,7 +24,8 @@ def explain_request(interface: str, body_text: str, aes_key: str) -> dict[str, s
 
     Args:
         interface: `SP-API-ATH-01`, or the method's name, e.g. `getSpTicket`.
-        body_text: The JSON body as sent, with or without `sp_checksum`.
+        body_text: The JSON body as sent, with or without `sp_checksum`; for `SP-API-WEB-01` the
+            form, as JSON or `application/x-www-form-urlencoded`.
         aes_key: Base64.
 
     Returns:
@@ -35,7 +37,7 @@ def explain_request(interface: str, body_text: str, aes_key: str) -> dict[str, s
     """
     which = _interface(interface)
     key = AesKey.parse(aes_key)
-    body = parse_json(body_text.encode())
+    body = _read(which, body_text)
     if not isinstance(body, Mapping):
         raise ValueError("the body must be a JSON object")
     try:
@@ -51,6 +53,12 @@ def explain_request(interface: str, body_text: str, aes_key: str) -> dict[str, s
         "sent": sent or "none",
         "verdict": _verdict(which, body, payload, sent, key),
     }
+
+
+def _read(which: Interface, body_text: str) -> Any:
+    if which is Interface.REDIRECT and not body_text.lstrip().startswith(("{", "[")):
+        return dict(parse_qsl(body_text.strip(), keep_blank_values=True, strict_parsing=True))
+    return parse_json(body_text.encode())
 
 
 def _interface(name: str) -> Interface:

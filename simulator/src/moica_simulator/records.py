@@ -15,6 +15,7 @@ __all__ = [
     "ActivationCode",
     "AuthorityMaterial",
     "Behaviour",
+    "Card",
     "Confirmed",
     "DeviceProfile",
     "Failed",
@@ -276,6 +277,15 @@ class Handset:
     def bound(self) -> bool:
         """Whether the app is bound to a person."""
         return self.credential_key is not None
+
+
+@attrs.frozen
+class Card:
+    """A citizen card (自然人憑證 IC 卡), which its holder holds to the phone for NFCSIGN."""
+
+    id_number: str = attrs.field(repr=False)
+    signing_key: bytes = attrs.field(repr=False)
+    certificate: bytes = attrs.field(repr=False)
 
 
 @attrs.frozen

@@ -27,6 +27,7 @@ from moica_simulator.errors import ConfigurationError
 from moica_simulator.records import (
     ActivationCode,
     AuthorityMaterial,
+    Card,
     Confirmed,
     DeviceProfile,
     Failed,
@@ -187,6 +188,7 @@ class State:
                 "notification", Notification, lambda n: n.key, lambda n: n.device_id
             ),
             held=table("held", Notification, lambda n: n.key, lambda n: n.device_id),
+            cards=table("card", Card, lambda c: c.id_number, _nobody),
             transaction=self.transaction,
         )
         self.ca = AuthorityRecords(
@@ -303,12 +305,13 @@ class PlatformRecords:
 
 @attrs.frozen
 class PhoneRecords:
-    """What is in the phones."""
+    """What is in the phones, and the cards that are held to them."""
 
     handsets: Table[Handset]
     notifications: Table[Notification]
     held: Table[Notification]
     """What the push service keeps for phones without a network."""
+    cards: Table[Card]
     transaction: Transaction
 
 

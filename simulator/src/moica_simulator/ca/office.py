@@ -12,7 +12,7 @@ import attrs
 from cryptography import x509
 from cryptography.x509 import ocsp
 
-from moica_simulator.assumptions import CRL_PARTITIONS
+from moica_simulator.assumptions import CARD_CARRIER, CRL_PARTITIONS
 from moica_simulator.ca import revocation, timestamp
 from moica_simulator.ca.authority import Authority, PkiUrls
 from moica_simulator.ca.profile import CertificateShape
@@ -156,6 +156,16 @@ class CertificateOffice:
         """Returns the newest certificate of somebody else, DER, or None if there is nobody."""
         others = [each for each in self._records.certificates.all() if each.id_number != id_number]
         return others[-1].der if others else None
+
+    def is_card_of(self, certificate: bytes, id_number: str) -> bool:
+        """Says whether a certificate is that of a person's citizen card."""
+        parsed = x509.load_der_x509_certificate(certificate)
+        found = self._records.certificates.get(f"{parsed.serial_number:x}")
+        return (
+            found is not None
+            and found.der == certificate
+            and (found.device_id, found.id_number) == (CARD_CARRIER, id_number)
+        )
 
     def find(self, serial: str) -> IssuedCertificate:
         """Returns the certificate of that serial number.

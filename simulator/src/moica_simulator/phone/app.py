@@ -6,7 +6,7 @@ app link.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from datetime import datetime
 from typing import TypeVar
@@ -25,7 +25,7 @@ from moica_simulator.phone.camera import read_qr_code
 from moica_simulator.platform.binding import Binding
 from moica_simulator.platform.confirmation import Confirmation, ConfirmationOffer, TicketView
 from moica_simulator.randomness import Randomness
-from moica_simulator.records import Behaviour, Handset, Notification, TicketStatus
+from moica_simulator.records import Behaviour, Card, Handset, Notification, TicketStatus
 from moica_simulator.state import PhoneRecords
 
 __all__ = ["OpenedLink", "PhoneApp"]
@@ -61,6 +61,7 @@ class PhoneApp:
         clock: For arrival times.
         randomness: For ids.
         executor: Where RSA work is done.
+        card_of: Gives the citizen card of an ID number, which its holder has at hand.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class PhoneApp:
         clock: Clock,
         randomness: Randomness,
         executor: Executor,
+        card_of: Callable[[str], Awaitable[Card]],
     ) -> None:
         self._records = records
         self._binding = binding
@@ -81,6 +83,7 @@ class PhoneApp:
         self._clock = clock
         self._randomness = randomness
         self._executor = executor
+        self._card_of = card_of
         self._on_arrival: list[Callable[[Notification], None]] = []
         self._arrival = asyncio.Event()
 
@@ -336,7 +339,8 @@ class PhoneApp:
         handset = self._arrived(device_id, sp_ticket_id)
         self._touch_sensor(handset)
         offer = self._asking(device_id, lambda: self._confirmation.begin(device_id, sp_ticket_id))
-        signed = await self._signature(handset, offer, sp_ticket_id)
+        card = await self._card_of(handset.id_number or "") if offer.by_card else None
+        signed = await self._signature(handset, card, offer, sp_ticket_id)
         credential, assertion = authenticator.get_assertion(
             _credential(self._bound(device_id)),
             offer.ceremony.options,
@@ -354,6 +358,7 @@ class PhoneApp:
                 ceremony_id=offer.ceremony.ceremony_id,
                 assertion=assertion,
                 signed_responses=signed,
+                card_certificate=card.certificate if card else None,
             ),
         )
 
@@ -380,9 +385,14 @@ class PhoneApp:
         ]
 
     async def _signature(
-        self, handset: Handset, offer: ConfirmationOffer, sp_ticket_id: str
+        self,
+        handset: Handset,
+        card: Card | None,
+        offer: ConfirmationOffer,
+        sp_ticket_id: str,
     ) -> tuple[str, ...]:
-        sign, key, certificate = offer.sign, handset.signing_key, handset.certificate
+        holder = card or handset
+        sign, key, certificate = offer.sign, holder.signing_key, holder.certificate
         if sign is None or key is None or certificate is None:
             return ()
         now = self._clock.now()

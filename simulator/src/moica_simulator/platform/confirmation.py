@@ -8,7 +8,7 @@ not public: here it is a call within the process.
 import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -28,7 +28,7 @@ from moica_simulator.records import (
 )
 from moica_simulator.state import PlatformRecords
 
-__all__ = ["Confirmation", "ConfirmationOffer", "TicketView"]
+__all__ = ["CardBook", "Confirmation", "ConfirmationOffer", "TicketView"]
 
 
 @attrs.frozen
@@ -49,6 +49,15 @@ class ConfirmationOffer:
 
     ceremony: Ceremony
     sign: SignRequest | None
+    by_card: bool = False
+    """Whether a citizen card's key has to sign (NFCSIGN), and not the phone's."""
+
+
+class CardBook(Protocol):
+    """The CA, as the platform asks it about a card."""
+
+    def is_card_of(self, certificate: bytes, id_number: str) -> bool:
+        """Says whether a certificate is that of a person's citizen card."""
 
 
 class Confirmation:
@@ -58,14 +67,21 @@ class Confirmation:
         records: The platform's tables.
         relying_party: Verifies assertions.
         clock: For lapsing.
+        cards: Knows the citizen cards.
     """
 
     def __init__(
-        self, records: PlatformRecords, *, relying_party: RelyingParty, clock: Clock
+        self,
+        records: PlatformRecords,
+        *,
+        relying_party: RelyingParty,
+        clock: Clock,
+        cards: CardBook,
     ) -> None:
         self._records = records
         self._relying_party = relying_party
         self._clock = clock
+        self._cards = cards
         self._on_end: list[Callable[[str], None]] = []
 
     def on_end(self, listener: Callable[[str], None]) -> None:
@@ -115,7 +131,7 @@ class Confirmation:
         ceremony = self._relying_party.begin_assertion(
             f"{device_id}/{sp_ticket_id}", device.credential
         )
-        return ConfirmationOffer(ceremony, found.sign)
+        return ConfirmationOffer(ceremony, found.sign, found.op_code == "NFCSIGN")
 
     def complete(
         self,
@@ -125,6 +141,7 @@ class Confirmation:
         ceremony_id: str,
         assertion: Mapping[str, Any],
         signed_responses: tuple[str, ...],
+        card_certificate: bytes | None = None,
     ) -> TicketView:
         """Verifies assertion and signature, and ends the ticket as confirmed.
 
@@ -142,9 +159,12 @@ class Confirmation:
         )
         # The counter is kept whatever follows: an assertion counts once.
         device = self._records.devices.put(attrs.evolve(device, sign_count=sign_count))
+        certificate = device.certificate
         if found.sign is not None:
             try:
-                signatures.verify_all(found.sign, signed_responses, device.certificate)
+                if found.op_code == "NFCSIGN":
+                    certificate = self._card(card_certificate, device)
+                signatures.verify_all(found.sign, signed_responses, certificate)
             except PlatformError as error:
                 self._end(found, Failed(error.code, self._clock.now()))
                 raise
@@ -154,7 +174,7 @@ class Confirmation:
                 device_id=device_id,
                 at=self._clock.now(),
                 signed_responses=signed_responses if found.sign else (),
-                certificate=device.certificate if found.sign else None,
+                certificate=certificate if found.sign else None,
             ),
         )
         return self._view(ended)
@@ -179,6 +199,11 @@ class Confirmation:
         self._require_holder(device, found)
         self._require_open(found)
         return device, found
+
+    def _card(self, certificate: bytes | None, device: DeviceProfile) -> bytes:
+        if certificate is None or not self._cards.is_card_of(certificate, device.id_number):
+            raise PlatformError("CERT_SIGNDATA_MISMATCH", "NFCSIGN takes the holder's own card")
+        return certificate
 
     def _device(self, device_id: str) -> DeviceProfile:
         found = self._records.devices.get(device_id)
