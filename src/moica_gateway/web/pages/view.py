@@ -134,6 +134,8 @@ def _pending(page: PageView, words: Mapping[str, str]) -> str:
     if link is not None:
         parts.append(
             f'<p><a class="button first" href="{escape(link.url or "")}">{words["openApp"]}</a></p>'
+            f'<p class="small">{words["copyHelp"]}</p><p><label>{words["appAddress"]} '
+            f'<input class="address" readonly value="{escape(link.url or "")}"></label></p>'
         )
     buttons = []
     if code is None:
