@@ -637,7 +637,7 @@ class MoicaTransaction extends HTMLElement {
     const said = [documents.length > 1 ? words.several(first, documents.length) : first];
     if (tickets > 1 && !this.#ended) said.push(words.batch(ticket + 1, tickets));
     if (partial) said.push(words.signed(documents.filter((d) => d.status === "completed").length));
-    return said.join("，");
+    return said.join(this.#lang === "en" ? ", " : "，");
   }
 
   #focusNext() {
