@@ -157,3 +157,47 @@ async def test_the_link_goes_with_the_end(window: Any) -> None:
     window.site.say(status="completed")
     await window.ended()
     assert "mobilemoica" not in await window.part("window").inner_html()
+
+
+async def linked(window: Any) -> None:
+    """The app's link is in the window."""
+    await window.attribute("app-link", "always")
+    window.site.next = {"url": URL}
+    await window.part("app-button").click()
+    await window.part("app-link").wait_for()
+
+
+async def test_the_link_can_be_copied_where_it_cannot_open_the_app(window: Any) -> None:
+    """Inside LINE or Facebook: the button stands beside every link, and says what to do next."""
+    assert not await window.seen("copy-button")
+    await linked(window)
+    assert "LINE" in await window.text("copy-help")
+    await window.page.evaluate(
+        """() => Object.defineProperty(navigator, "clipboard", {
+          value: { writeText: async (text) => { window.copied = text; } } })"""
+    )
+    await window.button("複製連結").click()
+    await window.says("copy-status", "連結已複製，請貼到手機瀏覽器的網址列開啟。")
+    assert await window.page.evaluate("window.copied") == URL
+    assert not await window.seen("app-address")
+    assert await window.overflow() == 0
+
+
+@pytest.mark.parametrize("value", ["undefined", "{ writeText: async () => { throw 1; } }"])
+async def test_without_a_clipboard_the_link_is_shown_and_selected(window: Any, value: str) -> None:
+    """Without TLS there is none, and a browser may refuse; at the end nothing of it stays."""
+    await linked(window)
+    await window.page.evaluate(
+        f"() => Object.defineProperty(navigator, 'clipboard', {{ value: {value} }})"
+    )
+    await window.button("複製連結").click()
+    await window.says("copy-status", "請自行複製下方連結")
+    field = window.page.get_by_role("textbox", name="App 連結")
+    assert await field.input_value() == URL
+    assert await field.evaluate("f => f.value.slice(f.selectionStart, f.selectionEnd)") == URL
+    assert await window.focused() == "app-address"
+    assert await window.overflow() == 0
+    window.site.say(status="completed")
+    await window.ended()
+    assert await window.part("app-address").input_value() == ""
+    assert await window.text("copy-status") == ""

@@ -75,7 +75,7 @@ def _document(language: str, words: Mapping[str, str], body: str, head: str) -> 
         '<meta charset="utf-8"><meta http-equiv="X-UA-Compatible" content="IE=edge">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{title}</title><link rel="stylesheet" href="/pages/page.css">{head}</head>'
-        f"<body>{body}</body></html>"
+        f'<body><div role="main">{body}</div></body></html>'
     )
 
 
@@ -134,6 +134,8 @@ def _pending(page: PageView, words: Mapping[str, str]) -> str:
     if link is not None:
         parts.append(
             f'<p><a class="button first" href="{escape(link.url or "")}">{words["openApp"]}</a></p>'
+            f'<p class="small">{words["copyHelp"]}</p><p><label>{words["appAddress"]} '
+            f'<input class="address" readonly value="{escape(link.url or "")}"></label></p>'
         )
     buttons = []
     if code is None:

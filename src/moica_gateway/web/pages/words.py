@@ -30,6 +30,9 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "qrLapsed": "QR Code 已逾時。",
         "app": "使用本機 App 簽章",
         "openApp": "開啟「行動自然人憑證」App",
+        "copyHelp": "若在 LINE、Facebook 等 App 內無法開啟，請複製連結，改用手機瀏覽器"
+        "（如 Safari、Chrome）開啟。",
+        "appAddress": "App 連結",
         "signatureDone": "簽章完成",
         "registrationDone": "註冊完成",
         "authenticationDone": "驗證完成",
@@ -75,6 +78,9 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "qrLapsed": "The QR code has lapsed.",
         "app": "Sign with the app on this phone",
         "openApp": "Open the “行動自然人憑證” app",
+        "copyHelp": "If it does not open inside LINE, Facebook or another app, copy the link and "
+        "open it in the phone's browser (Safari, Chrome).",
+        "appAddress": "Link to the app",
         "signatureDone": "Signed",
         "registrationDone": "Registered",
         "authenticationDone": "Verified",

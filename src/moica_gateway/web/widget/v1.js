@@ -15,6 +15,8 @@
 // Events (bubbling, composed): moica-changed, moica-ended, and one of moica-completed, -rejected,
 //   -expired, -failed, -cancelled; detail is the transaction as the browser may see it. moica-closed
 //   when 「確定」 is pressed.
+// Inside LINE, Facebook and the like a link may not open the app, and nothing tells so: 「複製連結」 stands
+//   beside every link.
 
 const WORDS = {
   "zh-TW": {
@@ -45,6 +47,11 @@ const WORDS = {
     qrLapsed: "QR Code 已逾時。",
     app: "使用本機 App 簽章",
     openApp: "開啟「行動自然人憑證」App",
+    copyHelp: "若在 LINE、Facebook 等 App 內無法開啟，請複製連結，改用手機瀏覽器（如 Safari、Chrome）開啟。",
+    copy: "複製連結",
+    copied: "連結已複製，請貼到手機瀏覽器的網址列開啟。",
+    copyByHand: "無法自動複製，請自行複製下方連結。",
+    appAddress: "App 連結",
     site: "前往內政部網站驗證",
     sentSite: "請按「前往內政部網站驗證」，在新開的視窗完成驗證後，回到此視窗查看結果。",
     signatureDone: "簽章完成",
@@ -93,6 +100,11 @@ const WORDS = {
     qrLapsed: "The QR code has lapsed.",
     app: "Sign with the app on this phone",
     openApp: "Open the “行動自然人憑證” app",
+    copyHelp: "If it does not open inside LINE, Facebook or another app, copy the link and open it in the phone's browser (Safari, Chrome).",
+    copy: "Copy link",
+    copied: "Link copied. Paste it into the address bar of the phone's browser.",
+    copyByHand: "It could not be copied. Please copy the link below yourself.",
+    appAddress: "Link to the app",
     site: "Go to the Ministry's site",
     sentSite: "Press “Go to the Ministry's site”, finish in the window that opens, and come back here.",
     signatureDone: "Signed",
@@ -140,6 +152,8 @@ button, a { font: inherit; min-height: 2.75rem; padding: .4rem 1.1rem; border-ra
   box-sizing: border-box; text-decoration: none; display: inline-flex; align-items: center; }
 .first { background: var(--accent); color: var(--bg); }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+label { display: block; } input { display: block; font: inherit; width: 100%; min-height: 2.75rem; box-sizing: border-box;
+  color: inherit; background: var(--bg); border: 1px solid currentColor; border-radius: .375rem; padding: .4rem; }
 [aria-disabled=true] { opacity: .6; cursor: default; }
 .qr { --w: max(calc(282px * var(--n, 93) / (var(--n, 93) - 8)), min(100%, calc(4px * var(--n, 93))));
   background: #fff; forced-color-adjust: none; box-sizing: border-box;
@@ -197,6 +211,7 @@ class MoicaTransaction extends HTMLElement {
   #limit = false;
   #drawing = null;
   #qrTrouble = false;
+  #copied = "";
   #connection = "";
 
   connectedCallback() {
@@ -457,6 +472,27 @@ class MoicaTransaction extends HTMLElement {
     form.remove();
   }
 
+  // Where the page may not write to the clipboard, the link is shown and selected, to be copied by hand.
+  async #copy() {
+    const address = this.#stand().link?.url;
+    if (!address) return;
+    const { field, addressBox, copyState } = this.#parts;
+    const words = this.#words;
+    try {
+      await navigator.clipboard.writeText(address);
+      addressBox.hidden = true;
+      this.#copied = words.copied;
+    } catch {
+      if (this.#stand().link?.url !== address) return;
+      field.value = address;
+      addressBox.hidden = false;
+      this.#copied = words.copyByHand;
+      field.focus();
+      field.select();
+    }
+    put(copyState, this.#copied);
+  }
+
   async #post(body, signal) {
     const answer = await this.#fetch("/challenges", {
       method: "POST",
@@ -502,6 +538,12 @@ class MoicaTransaction extends HTMLElement {
     };
     const app = button("app-button", words.app, () => this.#ask("app_link"));
     const link = make("a", { class: "first", part: "app-link", rel: "noreferrer" }, words.openApp);
+    const copyHelp = make("p", { class: "small", part: "copy-help" }, words.copyHelp);
+    const copy = button("copy-button", words.copy, () => this.#copy());
+    const copyState = make("p", { part: "copy-status", role: "status" });
+    const field = make("input", { part: "app-address", readonly: "", autocomplete: "off", spellcheck: "false" });
+    const addressBox = make("label", { hidden: "" }, words.appAddress, field);
+    const copyBox = make("div", { class: "buttons" }, copyHelp, copy, addressBox);
     const site = button("site-button", words.site, () => this.#leave());
     site.className = "first";
     const ask = button("qr-button", words.qr, () => this.#ask("qr"));
@@ -514,12 +556,14 @@ class MoicaTransaction extends HTMLElement {
     const box = make(
       "section",
       { part: "window", "aria-labelledby": "t" },
-      title, status, reason, facts, help, left, spoken, qrBox, qrState, advice, reference, buttons, line,
+      title, status, reason, facts, help, left, spoken, qrBox, qrState, advice, reference, buttons, copyBox, copyState, line,
     );
     this.#parts = {
       box, title, status, reason, code, codeBox, number, numberBox, facts, help, left, spoken, qr, qrHelp,
       qrBox, qrState, app, link, site, ask, again, ok, line, advice, reference,
+      copyBox, copyState, field, addressBox,
     };
+    this.#copied = "";
     this.#root.replaceChildren(box);
     this.#show();
   }
@@ -593,7 +637,7 @@ class MoicaTransaction extends HTMLElement {
     const said = [documents.length > 1 ? words.several(first, documents.length) : first];
     if (tickets > 1 && !this.#ended) said.push(words.batch(ticket + 1, tickets));
     if (partial) said.push(words.signed(documents.filter((d) => d.status === "completed").length));
-    return said.join("，");
+    return said.join(this.#lang === "en" ? ", " : "，");
   }
 
   #focusNext() {
@@ -602,7 +646,7 @@ class MoicaTransaction extends HTMLElement {
   }
 
   #showPending() {
-    const { box, title, status, reason, qrBox, qrState, app, link, site, ask, again } = this.#parts;
+    const { box, title, status, reason, qrBox, qrState, app, site, ask, again } = this.#parts;
     const words = this.#words;
     const view = this.#view;
     const now = this.#stand();
@@ -625,9 +669,7 @@ class MoicaTransaction extends HTMLElement {
     put(qrState, qrText);
     ask.hidden = !may || Boolean(now.code) || now.lapsed;
     again.hidden = !may || !(now.soon || now.lapsed);
-    link.hidden = !now.link;
-    if (now.link) link.setAttribute("href", now.link.url);
-    else link.removeAttribute("href");
+    this.#link(now.link);
     site.hidden = !now.site;
     app.hidden = !may || Boolean(now.link) || !this.#onPhone();
     const wait = this.#asking || now.starting || Date.now() < this.#notBefore;
@@ -651,13 +693,12 @@ class MoicaTransaction extends HTMLElement {
   }
 
   #showEnd() {
-    const { box, title, status, reason, qrBox, qrState, app, link, site, ask, again, advice, reference } =
-      this.#parts;
+    const { box, title, status, reason, qrBox, qrState, app, site, ask, again, advice, reference } = this.#parts;
     const words = this.#words;
     const { kind, status: how, error } = this.#view;
     const good = how === "completed";
-    for (const one of [qrBox, app, link, site, ask, again]) one.hidden = true;
-    link.removeAttribute("href");
+    for (const one of [qrBox, app, site, ask, again]) one.hidden = true;
+    this.#link(null);
     this.#draw(null);
     box.className = good ? "good" : "bad";
     put(reason, "");
@@ -667,6 +708,19 @@ class MoicaTransaction extends HTMLElement {
     const helps = error?.what_helps;
     put(advice, helps === "bind" ? words.bind : !good && helps !== "fix" && helps !== "fail" ? words.again : "");
     put(reference, how === "failed" && error?.code ? `${words.code} ${error.upstream_code || error.code}` : "");
+  }
+
+  // A link that is over leaves nothing of its ticket in the page.
+  #link(open) {
+    const { link, copyBox, copyState, field, addressBox } = this.#parts;
+    link.hidden = copyBox.hidden = !open;
+    if (open) link.setAttribute("href", open.url);
+    else link.removeAttribute("href");
+    if (!open || (field.value && field.value !== open.url)) {
+      field.value = this.#copied = "";
+      addressBox.hidden = true;
+    }
+    put(copyState, this.#copied);
   }
 
   #onPhone() {
