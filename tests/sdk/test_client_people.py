@@ -15,7 +15,7 @@ async def test_authenticate_sends_one_of_both_and_reads_the_assurance(scripted: 
     """Under an Idempotency-Key of its own."""
     scripted.then_json({**scripted.transaction(), "assurance": "platform"}, 201)
     async with GatewayClient(scripted.url, scripted.KEY) as client:
-        view = await client.authenticate(id_number="A123456789", channel="qr")
+        view = await client.begin_authentication(id_number="A123456789", channel="qr")
     assert view.assurance == "platform"
     _, path, headers, body = scripted.requests[0]
     assert path == "/v1/authentications"
