@@ -98,7 +98,7 @@ def test_a_list_of_values_says_its_type() -> None:
 
 
 def test_answers_are_named_types_or_text_or_files() -> None:
-    """An object without a name is called after its route in generated code, a nameless file JSON."""
+    """Generated code names an object after its route otherwise, and takes a file for JSON."""
     for operation in _operations():
         if operation["operationId"] == "openapi":
             continue
