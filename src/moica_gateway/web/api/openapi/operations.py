@@ -602,7 +602,7 @@ def _service() -> _Json:
         "/readyz": open_(
             "ready", "Takes requests", {"200": _json(ref("Health"), "It does")}, *_ANY
         ),
-        "/version": open_("version", "Versions", {"200": _json(ref("Version"), "They are")}),
+        "/version": open_("version", "Versions", {"200": _json(ref("Versions"), "They are")}),
         "/metrics": open_(
             "metrics",
             "Prometheus metrics, unless they listen elsewhere",

@@ -431,7 +431,7 @@ def _answers() -> dict[str, Any]:
             data={"type": "object"},
         ),
         "Health": _object(("status",), status=_S),
-        "Version": _object(("version", "api"), version=_S, api={**_S, "const": "v1"}),
+        "Versions": _object(("version", "api"), version=_S, api={**_S, "const": "v1"}),
         "Problem": {
             **_object(
                 ("type", "title", "status", "detail", "code", "user_message"),
