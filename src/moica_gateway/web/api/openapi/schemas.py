@@ -460,7 +460,11 @@ def _answers() -> dict[str, Any]:
             ),
             "description": "RFC 9457",
         },
-        "UserMessage": _object(("zh-TW", "en"), **{"zh-TW": _S, "en": _S}),
+        "UserMessage": {
+            "type": "object",
+            "required": ["zh-TW", "en"],
+            "properties": {"zh-TW": _S, "en": _S},
+        },
         **{f"{item}Page": _page(item) for item in ("Credential", "Event", "Transaction")},
     }
 
