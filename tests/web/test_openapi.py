@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -75,6 +76,41 @@ def test_operations_are_named_once() -> None:
     """Clients are generated from the names."""
     names = [operation["operationId"] for operation in _operations()]
     assert len(set(names)) == len(names)
+
+
+def _schemas(node: Any) -> Iterator[dict[str, Any]]:
+    """Everything below that is written as a schema; examples are not."""
+    if isinstance(node, dict):
+        yield node
+        for key, value in node.items():
+            if key not in {"example", "examples", "default"}:
+                yield from _schemas(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _schemas(value)
+
+
+def test_a_list_of_values_says_its_type() -> None:
+    """Generated code has plain objects otherwise."""
+    listed = [each for each in _schemas(DOCUMENT) if "enum" in each or "const" in each]
+    assert listed
+    assert all(each.get("type") == "string" for each in listed)
+
+
+def test_answers_are_named_types_or_text_or_files() -> None:
+    """Generated code names an object after its route otherwise, and takes a file for JSON."""
+    for operation in _operations():
+        if operation["operationId"] == "openapi":
+            continue
+        for status, answer in operation["responses"].items():
+            for media_type, content in answer.get("content", {}).items():
+                schema = content["schema"]
+                if not status.startswith("2"):
+                    continue
+                if media_type == "application/json":
+                    assert set(schema) == {"$ref"}, operation["operationId"]
+                else:
+                    assert schema["type"] == "string", operation["operationId"]
 
 
 async def test_the_page_for_people_names_everything_and_needs_nothing(api: Any) -> None:

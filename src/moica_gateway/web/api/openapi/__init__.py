@@ -39,7 +39,11 @@ def openapi_document(version: str) -> dict[str, Any]:
             {"name": "browser", "description": "What the window in the user's browser reads"},
             {"name": "credentials", "description": "使用者憑證登記"},
             {"name": "events", "description": "The webhooks' bodies as a feed"},
-            {"name": "service", "description": "Health, versions, metrics, files; no key needed"},
+            {
+                "name": "pages",
+                "description": "What browsers open or post by themselves: no client calls these",
+            },
+            {"name": "service", "description": "Health, versions, metrics; no key needed"},
         ],
         "paths": paths(),
         "components": {

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from moica_gateway.web.api.openapi.schemas import (
+    BINARY,
     EXAMPLE_TRANSACTION,
     page_of,
     problem_example,
@@ -64,7 +65,7 @@ def _query(name: str, *, required: bool = False, **schema: Any) -> _Json:
         "name": name,
         "in": "query",
         "required": required,
-        "schema": schema or {"type": "string"},
+        "schema": {"type": "string", **schema},
     }
 
 
@@ -107,7 +108,7 @@ def _json(schema: _Json, description: str, **more: Any) -> _Json:
 
 
 def _file(media_type: str, description: str, *, text: bool = False) -> _Json:
-    schema: _Json = {"type": "string"} if text else {}
+    schema: _Json = {"type": "string"} if text else BINARY
     return {"description": description, "content": {media_type: {"schema": schema}}}
 
 
@@ -189,7 +190,7 @@ def _transaction(description: str, *, created: bool = False) -> _Json:
             **made["headers"],
             "Location": {"schema": {"type": "string"}},
             "Idempotency-Replayed": {
-                "schema": {"const": "true"},
+                "schema": {"type": "string", "const": "true"},
                 "description": "Where that `Idempotency-Key` was used before",
             },
         }
@@ -307,7 +308,7 @@ def _asking() -> _Json:
             "post": {
                 **_operation(
                     "receiveRedirect",
-                    "service",
+                    "pages",
                     "The form that the Ministry's site has the user's browser bring back",
                     {
                         "200": _file(
@@ -510,8 +511,8 @@ def _following() -> _Json:
                         "description": "As the format says: `.p7s` (detached DER) or the bare "
                         "signature",
                         "content": {
-                            "application/pkcs7-signature": {"schema": {}},
-                            "application/octet-stream": {"schema": {}},
+                            "application/pkcs7-signature": {"schema": BINARY},
+                            "application/octet-stream": {"schema": BINARY},
                         },
                     }
                 },
@@ -591,17 +592,17 @@ def _people() -> _Json:
 
 
 def _service() -> _Json:
-    def open_(name: str, summary: str, ok: dict[str, _Json], *codes: str) -> _Json:
-        return {
-            "get": _operation(name, "service", summary, ok, ("internal_error", *codes), security=[])
-        }
+    def open_(
+        name: str, summary: str, ok: dict[str, _Json], *codes: str, tag: str = "service"
+    ) -> _Json:
+        return {"get": _operation(name, tag, summary, ok, ("internal_error", *codes), security=[])}
 
     return {
         "/healthz": open_("health", "Alive", {"200": _json(ref("Health"), "It is")}),
         "/readyz": open_(
             "ready", "Takes requests", {"200": _json(ref("Health"), "It does")}, *_ANY
         ),
-        "/version": open_("version", "Versions", {"200": _json(ref("Version"), "They are")}),
+        "/version": open_("version", "Versions", {"200": _json(ref("Versions"), "They are")}),
         "/metrics": open_(
             "metrics",
             "Prometheus metrics, unless they listen elsewhere",
@@ -612,7 +613,10 @@ def _service() -> _Json:
             "openapi", "This document", {"200": _json({"type": "object"}, "OpenAPI 3.1")}
         ),
         "/docs": open_(
-            "docs", "This document for people", {"200": _file("text/html", "A page", text=True)}
+            "docs",
+            "This document for people",
+            {"200": _file("text/html", "A page", text=True)},
+            tag="pages",
         ),
         "/widget/v1.js": open_(
             "widget",
@@ -621,6 +625,7 @@ def _service() -> _Json:
                 "200": _file("text/javascript", "A module", text=True),
                 "304": {"description": "Not changed"},
             },
+            tag="pages",
         ),
     }
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from moica_gateway.errors import CATALOGUE, problem
 
 __all__ = [
+    "BINARY",
     "EXAMPLE_TRANSACTION",
     "page_of",
     "problem_example",
@@ -20,6 +21,8 @@ __all__ = [
     "schemas",
 ]
 
+# `format` is for generators of code: without it a file is taken for JSON.
+BINARY: Final = {"type": "string", "format": "binary"}
 _CJK: Final = r"㐀-䶿一-鿿"
 _S: Final[dict[str, Any]] = {"type": "string"}
 _TIME: Final = {"type": "string", "format": "date-time"}
@@ -35,7 +38,11 @@ def ref(name: str) -> dict[str, Any]:
 
 
 def page_of(item: str) -> dict[str, Any]:
-    """A list's page."""
+    """A reference to the page of a list; named, since clients are generated from the names."""
+    return ref(f"{item}Page")
+
+
+def _page(item: str) -> dict[str, Any]:
     return {
         "type": "object",
         "required": ["items", "next_cursor"],
@@ -87,7 +94,7 @@ _ID_NUMBER: Final = {
 }
 _ASKING: Final[dict[str, Any]] = {
     "user_id": {**_USER_ID, "description": "The document system's name of the user"},
-    "channel": {"enum": ["push", "qr", "app_link", "redirect"], "default": "push"},
+    "channel": {**_S, "enum": ["push", "qr", "app_link", "redirect"], "default": "push"},
     "device_name": _text(50, description="One of the holder's phones; left out: all of them"),
     "time_limit": {
         "type": "integer",
@@ -123,8 +130,8 @@ def _requests() -> dict[str, Any]:
                 closed=True,
                 **_ASKING,
                 document=ref("DocumentRequest"),
-                format={"enum": ["cades", "pkcs1"], "default": "cades"},
-                level={"enum": ["B-B"], "description": "Only where the format has levels"},
+                format={**_S, "enum": ["cades", "pkcs1"], "default": "cades"},
+                level={**_S, "enum": ["B-B"], "description": "Only where the format has levels"},
                 on_behalf_of=ref("OnBehalfOf"),
             ),
             "examples": [
@@ -152,8 +159,8 @@ def _requests() -> dict[str, Any]:
                     "description": "In the order in which they are asked for; their `id`s differ. "
                     "The tenant sets how many (100 unless set)",
                 },
-                format={"enum": ["cades", "pkcs1"], "default": "cades"},
-                level={"enum": ["B-B"], "description": "Only where the format has levels"},
+                format={**_S, "enum": ["cades", "pkcs1"], "default": "cades"},
+                level={**_S, "enum": ["B-B"], "description": "Only where the format has levels"},
                 on_behalf_of=ref("OnBehalfOf"),
             ),
             "examples": [
@@ -220,7 +227,7 @@ def _requests() -> dict[str, Any]:
             **_object(
                 ("channel",),
                 closed=True,
-                channel={"enum": ["qr", "push", "app_link"]},
+                channel={**_S, "enum": ["qr", "push", "app_link"]},
                 return_url={
                     **_text(500),
                     "format": "uri",
@@ -263,12 +270,13 @@ def _answers() -> dict[str, Any]:
                 ),
                 id={**_S, "pattern": "^txn_"},
                 version={"type": "integer", "minimum": 1, "description": "Rises at every change"},
-                kind={"enum": ["registration", "signature", "authentication"]},
-                status={"enum": _STATUSES, "description": "All but `pending` are final"},
+                kind={**_S, "enum": ["registration", "signature", "authentication"]},
+                status={**_S, "enum": _STATUSES, "description": "All but `pending` are final"},
                 created_at=_TIME,
                 expires_at=_TIME,
                 user_id={**_S, "description": "Left out for an authentication by ID number"},
                 assurance={
+                    **_S,
                     "enum": ["certificate", "platform"],
                     "description": "A completed authentication: the holder's key signed a "
                     "challenge, or only the platform says so",
@@ -321,6 +329,7 @@ def _answers() -> dict[str, Any]:
             media_type=_S,
             sha256=_SHA256,
             status={
+                **_S,
                 "enum": _STATUSES,
                 "description": "Once it is signed, or the transaction has ended",
             },
@@ -329,9 +338,10 @@ def _answers() -> dict[str, Any]:
         "Challenge": _object(
             ("channel", "status", "expires_at"),
             id=_S,
-            channel={"enum": ["push", "qr", "app_link", "redirect"]},
+            channel={**_S, "enum": ["push", "qr", "app_link", "redirect"]},
             status={
-                "enum": ["starting", "sent", "approved", "refused", "lapsed", "failed", "closed"]
+                **_S,
+                "enum": ["starting", "sent", "approved", "refused", "lapsed", "failed", "closed"],
             },
             expires_at=_TIME,
             qr_payload={**_S, "description": "The whole ticket, for the app's 【掃碼驗證】"},
@@ -387,8 +397,8 @@ def _answers() -> dict[str, Any]:
             id={**_S, "pattern": "^crd_"},
             user_id=_S,
             user_name=_S,
-            type={"enum": ["mobile_citizen_certificate", "passkey"]},
-            status={"enum": ["enabled", "disabled", "expired", "revoked"]},
+            type={**_S, "enum": ["mobile_citizen_certificate", "passkey"]},
+            status={**_S, "enum": ["enabled", "disabled", "expired", "revoked"]},
             issuer_name=_S,
             serial_number=_S,
             not_before=_TIME,
@@ -421,7 +431,7 @@ def _answers() -> dict[str, Any]:
             data={"type": "object"},
         ),
         "Health": _object(("status",), status=_S),
-        "Version": _object(("version", "api"), version=_S, api={"const": "v1"}),
+        "Versions": _object(("version", "api"), version=_S, api={**_S, "const": "v1"}),
         "Problem": {
             **_object(
                 ("type", "title", "status", "detail", "code", "user_message"),
@@ -429,15 +439,11 @@ def _answers() -> dict[str, Any]:
                 title=_S,
                 status={"type": "integer"},
                 detail={**_S, "description": "English: what was expected, what came, what to do"},
-                code={"enum": sorted(CATALOGUE)},
+                code={**_S, "enum": sorted(CATALOGUE)},
                 upstream_code={**_S, "description": "The platform's own"},
-                who_can_act={"enum": _WHO},
-                what_helps={"enum": _HELPS},
-                user_message={
-                    "type": "object",
-                    "required": ["zh-TW", "en"],
-                    "properties": {"zh-TW": _S, "en": _S},
-                },
+                who_can_act={**_S, "enum": _WHO},
+                what_helps={**_S, "enum": _HELPS},
+                user_message=ref("UserMessage"),
                 member={**_S, "description": "Which member or header of the request"},
                 transaction_id={**_S, "description": "The open one (`transaction_open`)"},
                 document_index={
@@ -447,12 +453,19 @@ def _answers() -> dict[str, Any]:
                 document_id={**_S, "description": "Its `id`, where the request named one"},
                 retry_after={"type": "number", "description": "Seconds"},
                 brake={
+                    **_S,
                     "enum": ["push", "person", "tenant", "gateway"],
                     "description": "Which one held (`push_paused`, `rate_limited`)",
                 },
             ),
             "description": "RFC 9457",
         },
+        "UserMessage": {
+            "type": "object",
+            "required": ["zh-TW", "en"],
+            "properties": {"zh-TW": _S, "en": _S},
+        },
+        **{f"{item}Page": _page(item) for item in ("Credential", "Event", "Transaction")},
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from moica_gateway.web.api.openapi.schemas import BINARY
+
 __all__ = ["window_paths"]
 
 _Json = dict[str, Any]
@@ -36,7 +38,7 @@ def _operation(name: str, summary: str, ok: _Json, *refused: str, **more: Any) -
     }
     return {
         "operationId": name,
-        "tags": ["browser"],
+        "tags": ["pages"],
         "summary": summary,
         "responses": {**ok, **answers},
         "security": [],
@@ -49,7 +51,7 @@ def window_paths() -> _Json:
     one = "/pages/t/{id}"
     code = {"name": "code", "in": "path", "required": True, "schema": {"type": "string"}}
     to_the_window = {"303": {"description": "To the window, with a cookie for it alone"}}
-    png = {"description": "At least 280 pixels", "content": {"image/png": {"schema": {}}}}
+    png = {"description": "At least 280 pixels", "content": {"image/png": {"schema": BINARY}}}
     css = {"description": "CSS", "content": {"text/css": {"schema": {"type": "string"}}}}
     button = {
         "type": "object",
@@ -91,7 +93,7 @@ def window_paths() -> _Json:
         "/pages/page.css": {
             "get": {
                 "operationId": "getPageStyle",
-                "tags": ["browser"],
+                "tags": ["pages"],
                 "summary": "The window's style sheet",
                 "parameters": [],
                 "responses": {"200": css},
