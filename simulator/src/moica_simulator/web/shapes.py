@@ -58,12 +58,13 @@ def slice_of(
     return listing([show(each) for each in part], str(after + limit) if more else None)
 
 
-def person(value: Person) -> dict[str, Any]:
-    """Writes a person."""
+def person(value: Person, *, card_locked: bool) -> dict[str, Any]:
+    """Writes a person, with the state of the citizen card."""
     return {
         "id_number": value.id_number,
         "name": value.name,
         "card_number": value.card_number,
+        "card": "locked" if card_locked else "ok",
     }
 
 
@@ -103,6 +104,7 @@ def device(value: Device) -> dict[str, Any]:
             "push": "works" if value.push_registered else "unregistered",
             "network": "on" if value.online else "airplane",
             "fingerprint_failures": value.fingerprint_failures,
+            "sensor": "locked" if value.sensor_locked else "ok",
         },
         "certificate": shown,
         "page": f"/phone/{value.id}",
