@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo test resilience lint docs lock
+.PHONY: help demo test resilience bench lint docs lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -13,6 +13,10 @@ test: .venv/.installed-dev ## all tests
 
 resilience: .venv/.installed-dev ## kill the gateway at every step and at KILLS=50 random instants
 	RESILIENCE_KILLS=$(or $(KILLS),50) .venv/bin/python -m pytest tests/resilience
+
+bench: .venv/.installed-dev ## what things cost, in CPU time and as a ratio (RUNS=5; Linux)
+	.venv/bin/python -m benchmarks.simulator --runs $(or $(RUNS),5)
+	.venv/bin/python -m benchmarks.simulator --soak 20000 --modes fast
 
 lint: .venv/.installed-dev ## ruff, mypy --strict, import-linter
 	.venv/bin/ruff format --check .

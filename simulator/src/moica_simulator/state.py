@@ -1,8 +1,4 @@
-"""What survives: one SQLite file in the state folder, or the same in memory without one.
-
-Every change is committed before the call that made it returns, so that SIGKILL loses nothing
-that was answered. WAL with `synchronous=NORMAL` survives the death of the process; the last
-commits may be lost when the machine itself loses power, which a simulator may do.
+"""What survives: all tables, in one SQLite file in the state folder, or in memory without one.
 
 Each room gets its own tables: the platform's hold no private key of a phone. Faults, the history
 of requests and begun FIDO2 ceremonies are deliberately not kept.
@@ -10,12 +6,10 @@ of requests and begun FIDO2 ceremonies are deliberately not kept.
 
 import base64
 import contextlib
-import json
-import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 import attrs
 import cattrs
@@ -43,6 +37,7 @@ from moica_simulator.records import (
     Undecided,
     UserProfile,
 )
+from moica_simulator.store import Journal, Page, Store, Table
 
 __all__ = [
     "AuthorityRecords",
@@ -57,87 +52,6 @@ __all__ = [
 T = TypeVar("T")
 Transaction = Callable[[], contextlib.AbstractContextManager[None]]
 
-_FORMAT = 2
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS records (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, document TEXT NOT NULL,
-  UNIQUE (kind, key)
-);
-CREATE INDEX IF NOT EXISTS records_by_owner ON records (kind, owner, seq);
-CREATE INDEX IF NOT EXISTS records_by_kind ON records (kind, seq);
-"""
-
-
-@attrs.frozen
-class Page(Generic[T]):
-    """Some items of a list, oldest first, and the cursor behind which the rest begins."""
-
-    items: list[T]
-    next_cursor: str | None
-
-
-@attrs.frozen
-class Table(Generic[T]):
-    """All records of one class. `key` names one of them, `owner` whom it belongs to."""
-
-    _state: "State"
-    _kind: str
-    _type: type[T]
-    _key: Callable[[T], str]
-    _owner: Callable[[T], str]
-
-    def put(self, item: T) -> T:
-        """Stores an item, new or changed, and returns it."""
-        document = json.dumps(self._state.converter.unstructure(item, self._type))
-        self._state.execute(
-            "INSERT INTO records (kind, key, owner, document) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, "
-            "document = excluded.document",
-            (self._kind, self._key(item), self._owner(item), document),
-        )
-        return item
-
-    def get(self, key: str) -> T | None:
-        """Returns the item of that key, or None."""
-        for row in self._state.execute(
-            "SELECT document FROM records WHERE kind = ? AND key = ?", (self._kind, key)
-        ):
-            return self._read(row[0])
-        return None
-
-    def of(self, owner: str) -> list[T]:
-        """Returns every item of one owner, oldest first."""
-        rows = self._state.execute(
-            "SELECT document FROM records WHERE kind = ? AND owner = ? ORDER BY seq",
-            (self._kind, owner),
-        )
-        return [self._read(row[0]) for row in rows]
-
-    def drop(self, key: str) -> None:
-        """Deletes an item; an unknown key is no error."""
-        self._state.execute("DELETE FROM records WHERE kind = ? AND key = ?", (self._kind, key))
-
-    def all(self) -> Iterator[T]:
-        """Returns every item, oldest first."""
-        rows = self._state.execute(
-            "SELECT document FROM records WHERE kind = ? ORDER BY seq", (self._kind,)
-        ).fetchall()
-        return (self._read(row[0]) for row in rows)
-
-    def page(self, *, after: int, limit: int, owner: str | None = None) -> Page[T]:
-        """Returns up to `limit` items behind the cursor `after` (0 is the beginning)."""
-        rows = self._state.execute(
-            "SELECT seq, document FROM records WHERE kind = ? AND seq > ? "
-            "AND (? IS NULL OR owner = ?) ORDER BY seq LIMIT ?",
-            (self._kind, after, owner, owner, limit + 1),
-        ).fetchall()
-        items = [self._read(row[1]) for row in rows[:limit]]
-        return Page(items, str(rows[limit - 1][0]) if len(rows) > limit else None)
-
-    def _read(self, document: str) -> T:
-        return self._state.converter.structure(json.loads(document), self._type)
-
 
 class State:
     """The store with its tables, one for each kind of record.
@@ -151,16 +65,16 @@ class State:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.converter = _make_converter()
-        self._depth = 0
         try:
-            self._db = self._open(folder)
+            self._journal = None if folder is None else Journal(folder)
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(
                 "state_unusable",
                 f"--state {folder}: expected a folder of this simulator, free and writable; "
                 f"{error}. Stop the other simulator that uses it, or name another folder.",
             ) from error
+        self._store = Store(self._journal, _make_converter())
+        self.transaction = self._store.transaction
         table = self._table
         settings = table("setting", Setting, lambda s: s.name, _nobody)
         self._settings = settings
@@ -203,27 +117,6 @@ class State:
             transaction=self.transaction,
         )
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Makes all changes inside one commit, or none of them; may be nested."""
-        if self._depth == 0:
-            self._db.execute("BEGIN IMMEDIATE")
-        self._depth += 1
-        try:
-            yield
-        except BaseException:
-            self._depth -= 1
-            if self._depth == 0:
-                self._db.execute("ROLLBACK")
-            raise
-        self._depth -= 1
-        if self._depth == 0:
-            self._db.execute("COMMIT")
-
-    def execute(self, statement: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
-        """Runs one statement of a `Table`."""
-        return self._db.execute(statement, values)
-
     def setting(self, name: str, default: Callable[[], str]) -> str:
         """Returns a stored text, storing the default the first time."""
         found = self._settings.get(name)
@@ -241,32 +134,13 @@ class State:
 
     def close(self) -> None:
         """Closes the file; nothing needs to be saved any more."""
-        self._db.close()
-
-    def _open(self, folder: Path | None) -> sqlite3.Connection:
-        if folder is None:
-            db = sqlite3.connect(":memory:", isolation_level=None)
-        else:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path = folder / "simulator.sqlite3"
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            db = sqlite3.connect(path, isolation_level=None, timeout=0)
-            # Exclusive: two simulators on one folder would not see each other's changes.
-            db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-        (found,) = db.execute("PRAGMA user_version").fetchone()
-        if found not in (0, _FORMAT):
-            db.close()
-            raise sqlite3.DatabaseError(f"it has format {found}, this simulator reads {_FORMAT}")
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA user_version = {_FORMAT}")
-        return db
+        if self._journal:
+            self._journal.close()
 
     def _table(
         self, kind: str, type_: type[T], key: Callable[[T], str], owner: Callable[[T], str]
     ) -> Table[T]:
-        return Table(self, kind, type_, key, owner)
+        return Table(self._store, kind, type_, key, owner)
 
 
 @attrs.frozen

@@ -4,6 +4,7 @@ It answers options as a browser's `navigator.credentials` would (WebAuthn JSON),
 of its own origin. Attestation is `none`. There is no PIN and no biometric: the user is verified.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -96,16 +97,23 @@ def get_assertion(
     client_data = CollectedClientData.create(
         CollectedClientData.TYPE.GET, public["challenge"], origin
     )
-    key = serialization.load_der_private_key(credential.private_key, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError("the credential's key is no EC key: the state folder is damaged")
-    signature = key.sign(auth_data + client_data.hash, ec.ECDSA(hashes.SHA256()))
+    signature = _loaded(credential.private_key).sign(
+        auth_data + client_data.hash, ec.ECDSA(hashes.SHA256())
+    )
     response = {
         "clientDataJSON": websafe_encode(client_data),
         "authenticatorData": websafe_encode(auth_data),
         "signature": websafe_encode(signature),
     }
     return used, _wrap(credential.credential_id, response)
+
+
+@functools.lru_cache(maxsize=1024)
+def _loaded(private_key: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_der_private_key(private_key, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("the credential's key is no EC key: the state folder is damaged")
+    return key
 
 
 def _cose_key(key: ec.EllipticCurvePublicKey) -> ES256:

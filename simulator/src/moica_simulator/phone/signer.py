@@ -6,6 +6,7 @@ assumptions. Everything here blocks for the time of an RSA operation.
 """
 
 import base64
+import functools
 import hashlib
 from datetime import datetime
 
@@ -31,8 +32,13 @@ def store_key(key: rsa.RSAPrivateKey) -> bytes:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def load_key(der: bytes) -> rsa.RSAPrivateKey:
-    """Reads a signing key from the phone's own store."""
+    """Reads a signing key from the phone's own store.
+
+    Kept once read: the first signature with a key also works out its Montgomery and blinding
+    values, which takes half as long again as the signature.
+    """
     # Our own key, checked when it was made: checking it again costs more than the signature.
     key = serialization.load_der_private_key(
         der, password=None, unsafe_skip_rsa_key_validation=True

@@ -21,7 +21,6 @@ from fido2.server import Fido2Server
 from fido2.webauthn import (
     AttestationConveyancePreference,
     AttestedCredentialData,
-    AuthenticationResponse,
     PublicKeyCredentialParameters,
     PublicKeyCredentialRpEntity,
     PublicKeyCredentialType,
@@ -33,6 +32,12 @@ from fido2.webauthn import (
 from moica_simulator.assumptions import FIDO_ORIGIN, FIDO_RP_ID
 from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError
+from moica_simulator.platform.assertion import (
+    attested,
+    read_assertion,
+    request_options,
+    server_state,
+)
 from moica_simulator.randomness import Randomness
 
 __all__ = ["Ceremony", "RegisteredCredential", "RelyingParty"]
@@ -133,12 +138,9 @@ class RelyingParty:
 
     def begin_assertion(self, subject: str, credential: bytes) -> Ceremony:
         """Begins to assert a credential for one subject, e.g. one ticket on one device."""
-        options, state = self._server.authenticate_begin(
-            [AttestedCredentialData(credential)],
-            user_verification=UserVerificationRequirement.REQUIRED,
-            challenge=self._randomness.token(32),
-        )
-        return self._remember(subject, dict(options), state)
+        challenge = self._randomness.token(32)
+        options = request_options(challenge, FIDO_RP_ID, attested(credential).credential_id)
+        return self._remember(subject, options, server_state(challenge))
 
     def complete_assertion(
         self,
@@ -155,10 +157,8 @@ class RelyingParty:
         """
         state = self._consume(ceremony_id, subject)
         with _refusing():
-            assertion = AuthenticationResponse.from_dict(response)
-            self._server.authenticate_complete(
-                state, [AttestedCredentialData(credential.data)], assertion
-            )
+            assertion = read_assertion(response)
+            self._server.authenticate_complete(state, [attested(credential.data)], assertion)
             counter = assertion.response.authenticator_data.counter
         if counter <= credential.sign_count:
             # Ours grow from 1: a counter that stands still belongs to a cloned authenticator.

@@ -6,6 +6,7 @@ The platform would hand any signature on; a real one checks (codes `CERT_SIGNDAT
 
 import base64
 import binascii
+import functools
 import hashlib
 
 from asn1crypto import cms
@@ -49,7 +50,7 @@ def verify(sign: SignRequest, message: bytes, signed_response: str, certificate_
         raw = base64.b64decode(signed_response, validate=True)
     except (binascii.Error, ValueError) as error:
         raise PlatformError("CERT_SIGNDATA_ERR", "signed_response is no base64") from error
-    key = x509.load_der_x509_certificate(certificate_der).public_key()
+    key = _public_key(certificate_der)
     if not isinstance(key, rsa.RSAPublicKey):
         raise PlatformError("CERT_SIGNDATA_ERR", "the certificate's key is no RSA key")
     try:
@@ -65,6 +66,11 @@ def verify(sign: SignRequest, message: bytes, signed_response: str, certificate_
         raise PlatformError(
             "CERT_SIGNDATA_MISMATCH", "the signature does not cover the data asked for"
         ) from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _public_key(certificate_der: bytes) -> object:
+    return x509.load_der_x509_certificate(certificate_der).public_key()
 
 
 def _verify_cms(sign: SignRequest, raw: bytes, message: bytes, key: rsa.RSAPublicKey) -> None:
