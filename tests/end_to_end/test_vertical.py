@@ -9,14 +9,15 @@ import hashlib
 import io
 import logging
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import structlog
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from attrs import define
+from attrs import define, evolve
 
 from moica_gateway.app import open_gateway
 from moica_gateway.client import GatewayClient
@@ -32,6 +33,7 @@ from moica_gateway.trust import load_certificates, refuse_simulator_ca
 from moica_gateway.webhooks import WebhookEvent, WebhookReceiver
 from moica_gateway.wire import DocumentRequest
 from moica_simulator import Simulator
+from tests.postgres import PostgresServer, postgres_or_skip
 
 ID_NUMBER = "A123456789"
 AES_KEY = bytes(range(32))
@@ -52,6 +54,7 @@ class Stage:
     api_key: str
     events: list[WebhookEvent]
     url: str
+    stored: Callable[[], Awaitable[bytes]]
 
     async def press(self, verb: str) -> str:
         """確認 or 取消; returns the hint."""
@@ -76,9 +79,15 @@ def captured_log() -> AsyncIterator[io.StringIO]:  # type: ignore[misc]
         structlog.reset_defaults()
 
 
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """Simulator, gateway with SQLite, a webhook receiver."""
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; skips where there is none."""
+    yield from postgres_or_skip()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """Simulator, gateway on either engine, a webhook receiver."""
     events: list[WebhookEvent] = []
     secret = "whsec_" + base64.b64encode(b"s" * 32).decode()
 
@@ -94,6 +103,11 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             TestServer(receiver) as hooks,
         ):
             settings = write_settings(tmp_path, simulator)
+            stored = partial(_files, tmp_path)
+            if request.param == "postgresql":
+                server = request.getfixturevalue("server")
+                settings = evolve(settings, database=server.empty())
+                stored = partial(server.dump, settings.database)
             migrate(settings.database_url)
             async with open_gateway(settings) as gateway:
                 tenants, tenant = gateway.services.tenants, TenantId("t1")
@@ -104,12 +118,27 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
                 await simulator.add_person(ID_NUMBER, "王小明")
                 await simulator.add_service_provider(SP, base64.b64encode(AES_KEY).decode(), "示範")
                 device = await simulator.bind_device(ID_NUMBER, "我的手機")
-                async with TestServer(gateway.app) as server:
-                    url = str(server.make_url("")).rstrip("/")
+                async with TestServer(gateway.app) as serving:
+                    url = str(serving.make_url("")).rstrip("/")
                     async with GatewayClient(url, api_key) as client:
                         yield Stage(
-                            simulator, client, device.id, tmp_path, log, api_key, events, url
+                            simulator,
+                            client,
+                            device.id,
+                            tmp_path,
+                            log,
+                            api_key,
+                            events,
+                            url,
+                            stored,
                         )
+
+
+async def _files(folder: Path) -> bytes:
+    """The embedded database as it is on the disk."""
+    return await asyncio.to_thread(
+        lambda: b"".join(p.read_bytes() for p in sorted(folder.glob("gateway.db*")))
+    )
 
 
 def write_settings(folder: Path, simulator: Simulator) -> Settings:
@@ -306,7 +335,7 @@ async def test_a_debug_run_leaves_no_person_key_or_certificate_behind(stage: Sta
         secrets[f"{name} of the ID number, hexadecimal"] = digest.hexdigest().encode()
     log = stage.log.getvalue().encode()
     assert b"http.request" in log
-    stored = b"".join(p.read_bytes() for p in sorted(stage.folder.glob("gateway.db*")))
+    stored = await stage.stored()
     assert b"1153000165" in stored
     found = [name for name, secret in secrets.items() if secret in log or secret in stored]
     assert found == []

@@ -103,7 +103,7 @@ async def _serve(order: dict[str, Any], line: socket.socket) -> None:
 
     points = FaultPoints(lambda point: tell(f"point {point}"), order["die_at"])
     settings = _settings(order)
-    with only_process(settings.database_url):
+    with only_process(settings.database_url, lambda: None):
         async with open_gateway(
             settings,
             clock=LaterClock(order["later"]),

@@ -250,11 +250,31 @@ def test_the_simulators_site_is_where_its_platform_is_unless_set() -> None:
             "trust.revocation=crl_if_available",
         ),
         (Settings(), "level=B-B (no timestamp authority)"),
+        (Settings(database="postgresql://u@db/g"), "database without sslmode=verify-full"),
+        (
+            Settings(database="postgresql://u@db/g?sslmode=require"),
+            "database without sslmode=verify-full",
+        ),
     ],
 )
 def test_every_relaxation_is_said_at_start(settings: Settings, named: str) -> None:
     """By its name."""
     assert named in settings.relaxations()
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "sqlite:////var/lib/gateway.db",
+        "postgresql://u@127.0.0.1/g",
+        "postgresql://u@/g?host=/run/postgresql",
+        "postgresql://u@db/g?sslmode=verify-full",
+    ],
+)
+def test_a_protected_database_is_no_relaxation(database: str) -> None:
+    """A file, this machine, or verified TLS."""
+    named = Settings(database=database).relaxations()
+    assert not [name for name in named if name.startswith("database")]
 
 
 @pytest.mark.parametrize(

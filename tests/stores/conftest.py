@@ -1,10 +1,10 @@
-"""Both stores behind one fixture, and makers of everything that is stored."""
+"""Every store behind one fixture, and makers of everything that is stored."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,6 +59,7 @@ from moica_gateway.stores import SqlStore, migrate, open_store
 from moica_gateway.testing.clock import FrozenClock
 from moica_gateway.testing.random import SeededRandom
 from moica_gateway.testing.store import MemoryStore
+from tests.postgres import PostgresServer, postgres_or_skip
 
 OURS = TenantId("ours")
 THEIRS = TenantId("theirs")
@@ -366,17 +367,29 @@ async def sqlite(opened: OpenStore, make: Make) -> AsyncIterator[SqlStore]:
         yield store
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; skips where there is none."""
+    yield from postgres_or_skip()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(
-    request: pytest.FixtureRequest, opened: OpenStore, clock: FrozenClock, make: Make
+    request: pytest.FixtureRequest, clock: FrozenClock, make: Make
 ) -> AsyncIterator[Store]:
-    """Each test that takes it runs over the double and over the real one."""
+    """Each test that takes it runs over the double and over both engines."""
     if request.param == "memory":
         memory = MemoryStore(clock)
         await seed(memory, make)
         yield memory
     else:
-        async with opened() as real:
+        if request.param == "sqlite":
+            url = request.getfixturevalue("url")
+        else:
+            server = request.getfixturevalue("server")
+            url = server.shared()
+        random = SeededRandom(7)
+        async with open_store(url, master_key=MASTER_KEY, clock=clock, random=random) as real:
             await seed(real, make)
             yield real
 

@@ -171,7 +171,9 @@ def test_a_master_key_of_another_length_is_refused(url: str, clock: Any, length:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://user:hunter2@db/gateway",
+        "mysql://user:hunter2@db/gateway",
+        "postgresql://user:hunter2@db/",
+        "postgresql://user:hunter2@db/gateway?options=-cfsync%3Doff",
         "sqlite+aiosqlite:///x.db",
         "sqlite://",
         "sqlite:///:memory:",

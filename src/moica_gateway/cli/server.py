@@ -42,11 +42,17 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log = structlog.get_logger("moica_gateway")
+
+    def lost() -> None:
+        # Another process may serve the database from now on: this one must not go on beside it.
+        log.critical("store.hold_lost")
+        loop.call_soon_threadsafe(stop.set)
+
     async with AsyncExitStack() as stack:
         sockets = await _bind(stack, settings.host, settings.port, "port")
         address = settings.metrics_address
         for_metrics = await _bind(stack, *address, "metrics_listen") if address else ()
-        stack.enter_context(only_process(settings.database_url))
+        stack.enter_context(only_process(settings.database_url, lost))
         gateway = await stack.enter_async_context(open_gateway(settings))
         if for_metrics:
             gateway.app[OPTIONS] = evolve(gateway.app[OPTIONS], metrics=None)

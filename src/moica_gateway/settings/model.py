@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from attrs import field, fields, frozen
 
@@ -45,6 +45,7 @@ _PUSH_MISSES: Final = 2
 _PUSH_PAUSE: Final = 600.0
 _LONGEST_BRAKE: Final = 86_400.0
 _MOST_REQUESTS: Final = 1_000_000
+_LOOPBACK: Final = ("", "localhost", "127.0.0.1", "::1")
 _FIXED: Final = "nothing: it is fixed in production and uat"
 
 
@@ -147,7 +148,9 @@ class Settings:
         port: TCP port; 0 lets the system choose.
         metrics_listen: ``host:port`` for ``/metrics`` alone; empty serves it with the API.
         data_dir: Folder of database and master key; relative to where the program starts.
-        database: ``sqlite:///…``; empty is ``gateway.db`` in ``data_dir``.
+        database: ``sqlite:///…`` or ``postgresql://user:password@host/database`` (with
+            ``?sslmode=verify-full`` for TLS, ``?host=/folder`` for a unix socket); empty is
+            ``gateway.db`` in ``data_dir``.
         master_key_file: Empty is ``master.key`` in ``data_dir``.
         log_level: Of everything, libraries too.
         log_format: JSON lines, or lines for a person.
@@ -226,6 +229,8 @@ class Settings:
             found.append(f"brakes.push_misses={self.brakes.push_misses}")
         if self.brakes.push_pause < _PUSH_PAUSE:
             found.append(f"brakes.push_pause={self.brakes.push_pause:g}")
+        if _unprotected(self.database):
+            found.append("database without sslmode=verify-full")
         if self.environment == "production":
             found.append("level=B-B (no timestamp authority)")
         return tuple(found)
@@ -349,6 +354,20 @@ def _is_origin(url: str, *, user_allowed: bool = False) -> bool:
         and not parts.fragment
         and (user_allowed or parts.username is None)
     )
+
+
+def _unprotected(database: str) -> bool:
+    """Whether the way to a database server may be read or turned aside on the wire."""
+    try:
+        parts = urlsplit(database)
+        options = parse_qs(parts.query)
+    except ValueError:
+        return False
+    if not parts.scheme.startswith("postgresql"):
+        return False
+    host = (options.get("host") or [parts.hostname or ""])[0]
+    tls = (options.get("sslmode") or options.get("ssl") or [""])[0]
+    return not host.startswith("/") and host not in _LOOPBACK and tls != "verify-full"
 
 
 def _address(text: str) -> tuple[str, int] | None:

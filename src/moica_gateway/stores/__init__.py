@@ -1,8 +1,8 @@
-"""Durable state: tables, unit of work, migrations, vault, seals. The embedded engine is SQLite."""
+"""Durable state: tables, unit of work, migrations, vault, seals. On SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
-from moica_gateway.stores.exclusive import only_process
+from moica_gateway.stores.database import only_process
 from moica_gateway.stores.schema import migrate, schema_version
 from moica_gateway.stores.seals import DerivedSeals
 from moica_gateway.stores.store import SqlStore, open_store

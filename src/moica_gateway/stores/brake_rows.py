@@ -1,9 +1,7 @@
 """What the brakes remember: a row a person, where there is something, a count a tenant, one of all.
 
-Windows begin anew in their row, so that the tables do not grow with time. The statements read for
-update: SQLite has one writer anyway; on PostgreSQL a second gateway waits for the first one's
-commit, also on the count of all tenants. Two first rows at once are a conflict, and the loser's
-work is run again. The rows carry no MAC: whoever can change them could as well delete them.
+Windows begin anew in their row, so that the tables do not grow with time. The rows carry no MAC:
+whoever can change them could as well delete them.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ _OF_PERSON: Final = and_(
     person_brakes.c.tenant == bindparam("tenant_"),
     person_brakes.c.person_id == bindparam("person_"),
 )
-_PERSON: Final = select(person_brakes).where(_OF_PERSON).with_for_update()
+_PERSON: Final = select(person_brakes).where(_OF_PERSON)
 _NEW_PERSON: Final[Insert] = insert(person_brakes)
 _CHANGE_PERSON: Final[Update] = update(person_brakes).where(_OF_PERSON)
 _FORGET_PERSON: Final = delete(person_brakes).where(_OF_PERSON)
@@ -44,7 +42,6 @@ _COUNTS: Final = (
     select(request_counts)
     .where(request_counts.c.whose.in_([bindparam("tenant_"), bindparam("all_")]))
     .order_by(request_counts.c.whose)
-    .with_for_update()
 )
 _NEW_COUNT: Final[Insert] = insert(request_counts)
 _CHANGE_COUNT: Final[Update] = update(request_counts).where(

@@ -35,6 +35,9 @@ class Writer(Protocol):
     Each raises ``ConfigurationError`` ``storage_unavailable`` when the group is lost.
     """
 
+    def run(self, thread: Callable[[], None]) -> None:
+        """Run the writing thread's whole life, with whatever the driver needs around it."""
+
     def begin(self) -> Runner:
         """Begin a transaction that may write, connecting anew where needed."""
 
@@ -82,7 +85,9 @@ class GroupCommit:
 
     def start(self) -> None:
         """Start the thread. It is a daemon: a program that dies must not hang on it."""
-        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread = threading.Thread(
+            target=self._writer.run, args=(self._run,), name="store-writer", daemon=True
+        )
         self._thread.start()
 
     async def submit(self, work: Callable[[SqlUnitOfWork], T]) -> T:

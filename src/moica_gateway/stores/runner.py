@@ -24,7 +24,7 @@ from moica_gateway.errors import GatewayError, error
 from moica_gateway.stores.column_types import NOT_STORABLE
 from moica_gateway.stores.vault import tampered
 
-__all__ = ["Prepared", "Runner", "Stored", "Values", "name_of", "unavailable"]
+__all__ = ["Prepared", "Runner", "Stored", "Values", "name_of", "served_already", "unavailable"]
 
 Stored: TypeAlias = dict[str, Any]
 """One row as it is stored, by column."""
@@ -35,6 +35,8 @@ Values: TypeAlias = Mapping[str, Any]
 _Processor: TypeAlias = Callable[[Any], Any] | None
 _Statement: TypeAlias = Select[Any] | UpdateBase
 _UNREADABLE: Final = (AttributeError, TypeError, ValueError)
+_DATA_EXCEPTION: Final = "22"
+"""The SQLSTATE class of values that cannot be stored."""
 
 
 @frozen(eq=False)
@@ -169,11 +171,14 @@ class Runner:
 
     def _translated(self, caught: BaseException) -> Exception:
         """Foreign errors as ours. Their text may quote values and is dropped."""
+        if self._connection.dialect.is_disconnect(caught, self._driver, None):  # type: ignore[arg-type]  # any exception will do
+            self.lost = unavailable(f"it answered {name_of(caught)}")
+            return self.lost
         if isinstance(caught, self._conflict):
             return RuntimeError(
                 "a row conflicts with a stored one, or refers to one that is not there"
             )
-        if isinstance(caught, self._unfit):
+        if isinstance(caught, self._unfit) or name_of(caught).startswith(_DATA_EXCEPTION):
             return ValueError(NOT_STORABLE)
         self.lost = unavailable(f"it answered {name_of(caught)}")
         return self.lost
@@ -186,6 +191,16 @@ def unavailable(what: str) -> GatewayError:
         f"expected the database to work, but {what}; nothing was stored; "
         "the operator looks at disk, file permissions and other programs that hold the file, "
         "the caller tries again later",
+    )
+
+
+def served_already() -> GatewayError:
+    """The error for a second process that would do the same work: two would poll every ticket and
+    deliver every event twice."""
+    return error(
+        "configuration_invalid",
+        "expected to be alone with this database, came another process that serves it; "
+        "the operator stops that one first, or gives this one a database of its own",
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from moica_gateway.errors import GatewayError, error
-from moica_gateway.stores.sqlite import begin_immediate, database_file, writing_engine
+from moica_gateway.stores.database import database_of
 
 __all__ = ["check_schema", "migrate", "schema_version"]
 
@@ -29,27 +29,25 @@ def migrate(url: str) -> None:
         ConfigurationError: ``configuration_invalid`` for a URL of another engine or a database
             newer than this program, ``storage_unavailable`` when the database does not work.
     """
-    engine = writing_engine(database_file(url))
-    try:
-        with begin_immediate(engine) as connection:
-            if _stored_version(connection) != schema_version:
-                _upgrade(connection)
-    finally:
-        engine.dispose()
+    database_of(url).set_up(_migrate)
 
 
-def check_schema(engine: Engine) -> None:
+def _migrate(connection: Connection) -> None:
+    if _stored_version(connection) != schema_version:
+        _upgrade(connection)
+
+
+def check_schema(connection: Connection) -> None:
     """Refuses any version but ours. Raises ``ConfigurationError``."""
-    with begin_immediate(engine) as connection:
-        stored = _stored_version(connection)
-        if stored is None or stored in _known_versions() - {schema_version}:
-            raise error(
-                "configuration_invalid",
-                f"expected a database of version {schema_version}, came {stored or 'an empty one'};"
-                " the operator migrates it (`moica-gateway init`) and starts again",
-            )
-        if stored != schema_version:
-            raise _newer(stored)
+    stored = _stored_version(connection)
+    if stored is None or stored in _known_versions() - {schema_version}:
+        raise error(
+            "configuration_invalid",
+            f"expected a database of version {schema_version}, came {stored or 'an empty one'};"
+            " the operator migrates it (`moica-gateway init`) and starts again",
+        )
+    if stored != schema_version:
+        raise _newer(stored)
 
 
 def _stored_version(connection: Connection) -> str | None:

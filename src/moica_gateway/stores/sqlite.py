@@ -11,35 +11,30 @@ emptied, so that a destroyed key is not found in the file either. A backup is an
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.engine.url import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.stores.codec import json_text
-from moica_gateway.stores.runner import Prepared, Runner, name_of, unavailable
+from moica_gateway.stores.database import READERS
+from moica_gateway.stores.runner import Prepared, Runner, name_of, served_already, unavailable
 
-__all__ = [
-    "SqliteWriter",
-    "begin_immediate",
-    "database_file",
-    "reading_engine",
-    "snapshot",
-    "writing_engine",
-]
+__all__ = ["SqliteDatabase"]
+
+T = TypeVar("T")
 
 _BUSY_MILLISECONDS: Final = 5_000
-_READERS: Final = 4
 _PRAGMAS: Final = (
     f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}",
     "PRAGMA journal_mode=WAL",
@@ -52,76 +47,109 @@ _PRAGMAS: Final = (
 )
 
 
-def database_file(url: str) -> Path:
-    """The file of ``sqlite:///relative`` or ``sqlite:////absolute``.
+class SqliteDatabase:
+    """`moica_gateway.stores.database.Database` on one file."""
 
-    Raises:
-        ConfigurationError: ``configuration_invalid`` for another scheme, or no file. The URL is
-            not repeated, it may hold a password.
-    """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise _wrong_url("something that is no URL") from None
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise _wrong_url(f"the scheme {parsed.drivername!r}")
-    path = parsed.database
-    if not path or path == ":memory:" or "\0" in path or parsed.query:
-        raise _wrong_url("a URL without a plain path")
-    return Path(path)
+    def __init__(self, path: str) -> None:
+        self._file = Path(path)
 
+    def require(self) -> None:
+        """See `moica_gateway.stores.database.Database`."""
+        if not self._file.exists():
+            raise error(
+                "configuration_invalid",
+                "expected a database file, came a path where there is none; "
+                "the operator migrates first, which makes it, and starts again",
+            )
 
-def writing_engine(file: Path) -> Engine:
-    """For one connection at a time that writes. Makes the file, readable by its owner only.
-
-    Raises:
-        ConfigurationError: ``storage_unavailable`` when the file cannot be made or opened.
-    """
-    try:
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as caught:
-        raise unavailable(f"its file could not be opened ({caught.strerror})") from None
-    return _engine(file, "BEGIN IMMEDIATE", (), poolclass=NullPool)
-
-
-def reading_engine(file: Path) -> Engine:
-    """For a few connections that only read."""
-    return _engine(
-        file,
-        "BEGIN",
-        ("PRAGMA query_only=ON",),
-        poolclass=QueuePool,
-        pool_size=_READERS,
-        max_overflow=0,
-    )
-
-
-@contextmanager
-def begin_immediate(engine: Engine) -> Iterator[Connection]:
-    """One transaction, for set-up. Foreign errors come out as ``storage_unavailable``."""
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except SQLAlchemyError as caught:
-        raise _lost(caught) from None
-
-
-@contextmanager
-def snapshot(engine: Engine, prepared: Prepared) -> Iterator[Runner]:
-    """One read transaction. The snapshot is taken by its first statement."""
-    try:
-        connection = engine.connect()
-    except SQLAlchemyError as caught:
-        raise _lost(caught) from None
-    with connection:
+    def set_up(self, work: Callable[[Connection], T]) -> T:
+        """See `moica_gateway.stores.database.Database`."""
+        engine = self._writing_engine()
         try:
-            connection.begin()
-            driver = connection.connection.dbapi_connection
+            with engine.begin() as connection:
+                return work(connection)
         except SQLAlchemyError as caught:
             raise _lost(caught) from None
-        if driver is None:
-            raise unavailable("its connection was closed")
-        yield Runner(connection, driver, prepared)
+        finally:
+            engine.dispose()
+
+    def writer(self) -> SqliteWriter:
+        """See `moica_gateway.stores.database.Database`."""
+        return SqliteWriter(self._writing_engine())
+
+    def readers(self) -> SqliteReaders:
+        """See `moica_gateway.stores.database.Database`."""
+        return SqliteReaders(
+            _engine(
+                self._file,
+                "BEGIN",
+                ("PRAGMA query_only=ON",),
+                poolclass=QueuePool,
+                pool_size=READERS,
+                max_overflow=0,
+            )
+        )
+
+    @contextmanager
+    def only_process(
+        self,
+        lost: Callable[[], None],  # noqa: ARG002 - the operating system's lock is never lost
+    ) -> Iterator[None]:
+        """The lock is the operating system's, on a file beside the database: it ends with the
+        process, however that ends, so that a restart after a crash finds it free."""
+        if not self._file.exists():
+            # Nobody serves what is not there; opening it says what to do.
+            yield
+            return
+        lock = self._file.with_name(self._file.name + ".lock")
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as e:
+            raise unavailable(f"the file beside it could not be made ({e.strerror})") from None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise served_already() from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _writing_engine(self) -> Engine:
+        """For one connection at a time. Makes the file, readable by its owner only."""
+        try:
+            os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as caught:
+            raise unavailable(f"its file could not be opened ({caught.strerror})") from None
+        return _engine(self._file, "BEGIN IMMEDIATE", (), poolclass=NullPool)
+
+
+class SqliteReaders:
+    """`moica_gateway.stores.database.Readers` on a small pool."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._prepared = Prepared(engine.dialect)
+
+    def run(self, work: Callable[[Runner], T]) -> T:
+        """The snapshot is taken by the first statement."""
+        try:
+            connection = self._engine.connect()
+        except SQLAlchemyError as caught:
+            raise _lost(caught) from None
+        with connection:
+            try:
+                connection.begin()
+                driver = connection.connection.dbapi_connection
+            except SQLAlchemyError as caught:
+                raise _lost(caught) from None
+            if driver is None:
+                raise unavailable("its connection was closed")
+            return work(Runner(connection, driver, self._prepared))
+
+    def close(self) -> None:
+        """See `moica_gateway.stores.database.Readers`."""
+        self._engine.dispose()
 
 
 class SqliteWriter:
@@ -132,6 +160,10 @@ class SqliteWriter:
         self._prepared = Prepared(engine.dialect)
         self._connection: Connection | None = None
         self._driver: DBAPIConnection | None = None
+
+    def run(self, thread: Callable[[], None]) -> None:
+        """As it is."""
+        thread()
 
     def begin(self) -> Runner:
         """Takes the write lock; waits up to five seconds for another program."""
@@ -229,11 +261,3 @@ def _engine(file: Path, begin: str, pragmas: tuple[str, ...], **pool: Any) -> En
 
 def _lost(caught: SQLAlchemyError) -> GatewayError:
     return unavailable(f"it answered {name_of(getattr(caught, 'orig', None) or caught)}")
-
-
-def _wrong_url(came: str) -> GatewayError:
-    return error(
-        "configuration_invalid",
-        f"expected a database URL like sqlite:///path/to/gateway.db, came {came}; "
-        "the operator corrects the setting and starts again",
-    )

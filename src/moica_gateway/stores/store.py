@@ -1,7 +1,7 @@
-"""`moica_gateway.ports.Store` on the embedded engine: opening, writing, reading, closing.
+"""`moica_gateway.ports.Store` on either engine: opening, writing, reading, closing.
 
-Writes go through the group commit, reads through a few threads. The port is the same for an engine
-that is awaited; nothing above this room sees a thread.
+Writes go through the group commit, reads through a few threads; nothing above this room sees a
+thread, and nothing here an engine.
 """
 
 from __future__ import annotations
@@ -12,24 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from moica_gateway.domain.values import Secret
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.ports import Clock, Random, UnitOfWork
+from moica_gateway.stores.database import READERS, Readers, database_of
 from moica_gateway.stores.group_commit import GroupCommit
-from moica_gateway.stores.runner import Prepared, Runner, unavailable
+from moica_gateway.stores.runner import Runner, unavailable
 from moica_gateway.stores.schema import check_schema
 from moica_gateway.stores.seals import DerivedSeals
 from moica_gateway.stores.session import KeyRing
-from moica_gateway.stores.sqlite import (
-    SqliteWriter,
-    begin_immediate,
-    database_file,
-    reading_engine,
-    snapshot,
-    writing_engine,
-)
 from moica_gateway.stores.tables import store_probe, tenant_keys
 from moica_gateway.stores.unit_of_work import SqlUnitOfWork
 from moica_gateway.stores.vault import Vault
@@ -38,7 +31,6 @@ __all__ = ["SqlStore", "open_store"]
 
 T = TypeVar("T")
 
-_READERS: Final = 4
 _PROBE: Final = update(store_probe)
 _FIRST_PROBE: Final = insert(store_probe)
 
@@ -47,7 +39,8 @@ def open_store(url: str, *, master_key: Secret, clock: Clock, random: Random) ->
     """The store of a database URL, to be entered with ``async with`` (or `SqlStore.open`).
 
     Args:
-        url: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``; migrated before.
+        url: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, or
+            ``postgresql://user@host/database``; migrated before.
         master_key: 32 bytes from outside the database.
         clock: Ages idempotency keys, dates keys and erasures.
         random: Cryptographically secure: it makes data keys and nonces.
@@ -62,14 +55,13 @@ class SqlStore:
     """Durable state. Open it once, in the running event loop; close it once."""
 
     def __init__(self, url: str, *, master_key: Secret, clock: Clock, random: Random) -> None:
-        self._file = database_file(url)
+        self._database = database_of(url)
         self._vault = Vault(master_key, random)
         self._seals = DerivedSeals(master_key)
         self._clock = clock
         self._key_ring = KeyRing()
-        self._reading: Engine | None = None
-        self._prepared: Prepared | None = None
-        self._readers: ThreadPoolExecutor | None = None
+        self._readers: Readers | None = None
+        self._threads: ThreadPoolExecutor | None = None
         self._group: GroupCommit | None = None
 
     @property
@@ -91,22 +83,21 @@ class SqlStore:
         """
         if self._group is not None:
             raise RuntimeError("the store is open already")
-        writing = await asyncio.to_thread(self._checked_engine)
-        self._reading = reading_engine(self._file)
-        self._prepared = Prepared(self._reading.dialect)
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        await asyncio.to_thread(self._check)
+        self._readers = self._database.readers()
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._group = GroupCommit(
-            SqliteWriter(writing), lambda runner: self._unit_of_work(runner, writing=True)
+            self._database.writer(), lambda runner: self._unit_of_work(runner, writing=True)
         )
         self._group.start()
 
     async def close(self) -> None:
         """Finish what is queued, refuse what comes later. A second time is no error."""
-        group, readers, reading = self._group, self._readers, self._reading
-        self._group = self._readers = self._reading = None
-        if readers is not None and reading is not None:
-            await asyncio.to_thread(readers.shutdown)
-            reading.dispose()
+        group, threads, readers = self._group, self._threads, self._readers
+        self._group = self._threads = self._readers = None
+        if threads is not None and readers is not None:
+            await asyncio.to_thread(threads.shutdown)
+            await asyncio.to_thread(readers.close)
         if group is not None:
             await group.close()
 
@@ -132,10 +123,10 @@ class SqlStore:
 
     async def read(self, work: Callable[[UnitOfWork], T]) -> T:
         """See `moica_gateway.ports.Store`."""
-        if self._readers is None:
+        if self._threads is None:
             raise unavailable("the store is not open")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, work)
+        return await loop.run_in_executor(self._threads, self._read, work)
 
     async def ready(self) -> bool:
         """See `moica_gateway.ports.Store`: writes a row and commits it."""
@@ -147,33 +138,23 @@ class SqlStore:
 
     # -- in threads ----------------------------------------------------------------------------
 
-    def _checked_engine(self) -> Engine:
-        if not self._file.exists():
-            raise error(
-                "configuration_invalid",
-                "expected a database file, came a path where there is none; "
-                "the operator migrates first, which makes it, and starts again",
-            )
-        engine = writing_engine(self._file)
-        try:
-            check_schema(engine)
-            with begin_immediate(engine) as connection:
-                others = connection.execute(
-                    select(tenant_keys.c.tenant)
-                    .where(tenant_keys.c.master_key_id != self._vault.master_key_id)
-                    .limit(1)
-                ).first()
-        except BaseException:
-            engine.dispose()
-            raise
+    def _check(self) -> None:
+        self._database.require()
+        self._database.set_up(self._check_in)
+
+    def _check_in(self, connection: Connection) -> None:
+        check_schema(connection)
+        others = connection.execute(
+            select(tenant_keys.c.tenant)
+            .where(tenant_keys.c.master_key_id != self._vault.master_key_id)
+            .limit(1)
+        ).first()
         if others is not None:
-            engine.dispose()
             raise error(
                 "configuration_invalid",
                 "expected the master key with which this database was made, came another; "
                 "the operator restores the right key and starts again",
             )
-        return engine
 
     def _unit_of_work(self, runner: Runner, *, writing: bool) -> SqlUnitOfWork:
         return SqlUnitOfWork(
@@ -186,14 +167,17 @@ class SqlStore:
         )
 
     def _read(self, work: Callable[[UnitOfWork], T]) -> T:
-        reading, prepared = self._reading, self._prepared
-        if reading is None or prepared is None:
+        readers = self._readers
+        if readers is None:
             raise unavailable("the store is closing")
-        with snapshot(reading, prepared) as runner:
+
+        def reading(runner: Runner) -> T:
             unit = self._unit_of_work(runner, writing=False)
             result = work(unit)
             unit.committed()
             return result
+
+        return readers.run(reading)
 
     def _probe(self, unit: UnitOfWork) -> None:
         if not isinstance(unit, SqlUnitOfWork):
