@@ -1,57 +1,54 @@
-"""The pytest plugin, in test-suites of its own: each is run by another pytest."""
+"""The pytest plugin, in test-suites of its own: three of them, each run by another pytest."""
 
 import asyncio
-import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from moica_simulator import pytest_plugin
 
 SIMULATOR = Path(__file__).parents[1]
 VENDOR = SIMULATOR / "examples" / "vendor_tests"
 PLUGIN = "moica_simulator.pytest_plugin"
 
+Outcomes = dict[str, str]
+
 
 def run_suite(
-    folder: Path, *arguments: str, plugins: tuple[str, ...] = (PLUGIN,), autoload: bool = False
-) -> str:
-    """Runs a test-suite with these plugins only, warnings being errors; returns what it said."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    if not autoload:
-        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-W", "error"]
+    folder: Path, files: Mapping[str, str], *arguments: str, plugins: tuple[str, ...] = ()
+) -> tuple[Outcomes, str]:
+    """Runs a test-suite with these plugins only, warnings being errors.
+
+    Returns:
+        What became of each test, by file and name, and all that was said.
+    """
+    for name, source in files.items():
+        (folder / name).write_text(textwrap.dedent(source), "utf-8")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--strict-markers", "-W", "error"]
     command += ["-c", os.devnull, "--rootdir", str(folder), "-p", "no:cacheprovider"]
-    command += [each for plugin in plugins for each in ("-p", plugin)]
+    command += [each for plugin in (PLUGIN, *plugins) for each in ("-p", plugin)]
     done = subprocess.run(
-        [*command, *arguments, str(folder)], env=environment, capture_output=True, check=False
+        [*command, *arguments, str(folder)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        check=False,
     )
-    return (done.stdout + done.stderr).decode()
-
-
-def suite(tmp_path: Path, source: str) -> Path:
-    """Writes a test-suite of one file."""
-    (tmp_path / "test_suite.py").write_text(textwrap.dedent(source), "utf-8")
-    return tmp_path
-
-
-def test_the_vendors_suite_passes() -> None:
-    """The example that the README shows: blocking, and with no other plugin."""
-    assert "3 passed" in run_suite(VENDOR), run_suite(VENDOR)
-
-
-def test_the_vendors_suite_fails_when_the_vendors_client_is_wrong(tmp_path: Path) -> None:
-    """A client that seals another payload is told so by its tests."""
-    client = (VENDOR / "client.py").read_text("utf-8")
-    wrong = client.replace('"op_code", "hint", "sign_data")', '"hint", "op_code", "sign_data")')
-    assert wrong != client
-    (tmp_path / "client.py").write_text(wrong, "utf-8")
-    (tmp_path / "test_client.py").write_text((VENDOR / "test_client.py").read_text("utf-8"))
-    said = run_suite(tmp_path)
-    assert "INV_SP_CHECKSUM" in said
-    assert "3 failed" in said or "2 failed, 1 passed" in said
+    said = (done.stdout + done.stderr).decode()
+    found = re.findall(r"^(PASSED|FAILED|ERROR) (\S+?::\S+)", said, re.M)
+    return {name: outcome for outcome, name in found}, said
 
 
 MARKED = """
@@ -93,154 +90,166 @@ MARKED = """
 """
 
 
-def test_a_blocking_suite_calls_what_markers_set(tmp_path: Path) -> None:
-    """People, phones, faults, clock: nothing is awaited, and no other plugin is there."""
-    said = run_suite(suite(tmp_path, MARKED.format(definition="def", awaited="")))
-    assert "3 passed" in said, said
+UNUSED = """
+    import sys
+
+    def test_nothing_is_imported_until_a_fixture_is_used():
+        ours = {each for each in sys.modules if each.startswith("moica_simulator")}
+        assert ours == {"moica_simulator", "moica_simulator._version", "%s"}
+        others = {"aiohttp", "cryptography", "fido2", "PIL", "attrs", "sqlite3", "zxingcpp"}
+        assert not others & set(sys.modules)
+"""
+
+OPTIONS = """
+    from datetime import UTC, datetime
+    import pytest
+    from moica_simulator import Clock
+
+    NOON = datetime(2026, 4, 24, 4, tzinfo=UTC)
+
+    @pytest.fixture
+    def moica_options():
+        return {"clock": Clock(frozen_at=NOON)}
+
+    def test_noon(moica_platform):
+        assert moica_platform.clock.now() == NOON
+"""
+
+LATE = """
+    import pytest
+    from moica_simulator import bridge
+
+    {definition} test_waiting_in_vain(moica_platform, moica_phone, monkeypatch):
+        monkeypatch.setattr(bridge, "LONGEST_CALL_S", 0.05)
+        with pytest.raises(TimeoutError, match="wait_for_request was not done within 0.05 s"):
+            {awaited}moica_platform.wait_for_request(moica_phone.id)
+        monkeypatch.undo()
+        assert {awaited}moica_platform.inbox(moica_phone.id) == []
+"""
+
+SESSION = """
+    import pytest
+
+    seen = []
+
+    @pytest.mark.moica_fault("SP-API-ATH-01", code="X", times=None)
+    @pytest.mark.moica_person(fingerprint_failures=3, on_request="ignore")
+    def test_one(moica_platform, moica_phone):
+        seen.append((moica_platform.url, moica_phone.id))
+        moica_platform.clock.advance(3600)
+        assert moica_phone.fingerprint_failures == 3
+
+    @pytest.mark.parametrize("again", range(7))
+    def test_two(moica_platform, moica_phone, again):
+        assert [(moica_platform.url, moica_phone.id)] == seen
+        assert moica_platform.faults.all() == []
+        assert moica_platform.clock.advanced.total_seconds() == 0
+        assert moica_phone.fingerprint_failures == 0
+        assert moica_phone.behaviour.on_request == "manual"
+
+    @pytest.mark.moica_person(nmae="x")
+    def test_word(moica_platform):
+        pass
+
+    @pytest.mark.moica_fault("SP-API-ATH-99", code="X")
+    def test_fault(moica_platform):
+        pass
+"""
 
 
-@pytest.mark.parametrize("plugin", ["pytest_asyncio.plugin", "pytest_aiohttp.plugin"])
-def test_an_asynchronous_suite_awaits_the_same(tmp_path: Path, plugin: str) -> None:
-    """In auto mode of pytest-asyncio, alone and under pytest-aiohttp."""
-    source = MARKED.format(definition="async def", awaited="await ")
-    plugins = (PLUGIN, "pytest_asyncio.plugin", plugin)
-    said = run_suite(
-        suite(tmp_path, source),
+@pytest.fixture(scope="module")
+def blocking(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcomes, str]:
+    """A blocking suite without any other plugin; the vendor's, and the same with a wrong client."""
+    client = (VENDOR / "client.py").read_text("utf-8")
+    wrong = client.replace('"op_code", "hint", "sign_data")', '"hint", "op_code", "sign_data")')
+    assert wrong != client
+    tests = (VENDOR / "test_client.py").read_text("utf-8")
+    files = {
+        "client.py": client,
+        "wrong_client.py": wrong,
+        "test_client.py": tests,
+        "test_wrong_client.py": tests.replace("from client", "from wrong_client"),
+        "test_marked.py": MARKED.format(definition="def", awaited=""),
+        "test_options.py": OPTIONS,
+        "test_late.py": LATE.format(definition="def", awaited=""),
+    }
+    return run_suite(tmp_path_factory.mktemp("blocking"), files)
+
+
+def passed(outcomes: Outcomes, file: str) -> list[str]:
+    """What became of the tests of a file."""
+    return [outcome for name, outcome in outcomes.items() if name.startswith(f"{file}::")]
+
+
+def test_the_vendors_suite_passes(blocking: tuple[Outcomes, str]) -> None:
+    """The example that the README shows: blocking, and with no other plugin."""
+    outcomes, said = blocking
+    assert passed(outcomes, "test_client.py") == ["PASSED"] * 3, said
+
+
+def test_the_vendors_suite_fails_when_the_vendors_client_is_wrong(
+    blocking: tuple[Outcomes, str],
+) -> None:
+    """A client that seals another payload is told so by its tests."""
+    outcomes, said = blocking
+    assert passed(outcomes, "test_wrong_client.py").count("FAILED") >= 2
+    assert "INV_SP_CHECKSUM" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "count"),
+    [
+        ("test_marked.py", 3),
+        ("test_options.py", 1),
+        ("test_late.py", 1),
+    ],
+)
+def test_a_blocking_suite_calls_what_it_needs(
+    file: str, count: int, blocking: tuple[Outcomes, str]
+) -> None:
+    """People, phones, faults, clock, options, a wait that gives up."""
+    outcomes, said = blocking
+    assert passed(outcomes, file) == ["PASSED"] * count, said
+
+
+def test_an_asynchronous_suite_awaits_the_same(tmp_path: Path) -> None:
+    """In auto mode of pytest-asyncio under pytest-aiohttp; blocking tests beside it still call."""
+    files = {
+        "test_marked.py": MARKED.format(definition="async def", awaited="await "),
+        "test_late.py": LATE.format(definition="async def", awaited="await "),
+        "test_options.py": OPTIONS,
+    }
+    outcomes, said = run_suite(
+        tmp_path,
+        files,
         *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
-        plugins=tuple(dict.fromkeys(plugins)),
+        plugins=("pytest_asyncio.plugin", "pytest_aiohttp.plugin"),
     )
-    assert "3 passed" in said, said
+    assert list(outcomes.values()) == ["PASSED"] * 5, said
 
 
-def test_one_simulator_can_serve_a_whole_session(tmp_path: Path) -> None:
-    """`moica_scope = session`: the phone is found again, in the state that the test marks."""
-    source = """
-        import pytest
-
-        seen = []
-
-        @pytest.mark.moica_fault("SP-API-ATH-01", code="X", times=None)
-        @pytest.mark.moica_person(fingerprint_failures=3, on_request="ignore")
-        def test_one(moica_platform, moica_phone):
-            seen.append((moica_platform.url, moica_phone.id))
-            moica_platform.clock.advance(3600)
-            assert moica_phone.fingerprint_failures == 3
-
-        @pytest.mark.parametrize("again", range(7))
-        def test_two(moica_platform, moica_phone, again):
-            assert [(moica_platform.url, moica_phone.id)] == seen
-            assert moica_platform.faults.all() == []
-            assert moica_platform.clock.advanced.total_seconds() == 0
-            assert moica_phone.fingerprint_failures == 0
-            assert moica_phone.behaviour.on_request == "manual"
-    """
-    folder = suite(tmp_path, source)
-    said = run_suite(folder, "-o", "moica_scope=session")
-    assert "8 passed" in said, said
-    assert "7 failed, 1 passed" in run_suite(folder)
-
-
-def test_mistakes_in_markers_and_settings_are_told(tmp_path: Path) -> None:
-    """An unknown word, an impossible fault, a scope that is none."""
-    source = """
-        import pytest
-
-        @pytest.mark.moica_person(nmae="x")
-        def test_word(moica_platform):
-            pass
-
-        @pytest.mark.moica_fault("SP-API-ATH-99", code="X")
-        def test_fault(moica_platform):
-            pass
-
-        @pytest.mark.moica_persona
-        def test_marker(moica_platform):
-            pass
-    """
-    folder = suite(tmp_path, source)
-    assert "'moica_persona' not found in `markers`" in run_suite(folder)
-    (folder / "test_suite.py").write_text(
-        (folder / "test_suite.py").read_text("utf-8").replace("persona", "person"), "utf-8"
-    )
-    said = run_suite(folder)
+def test_one_simulator_can_serve_a_session_and_mistakes_in_markers_are_told(
+    tmp_path: Path,
+) -> None:
+    """`moica_scope = session`: the phone is found again, in the state that the test marks. Before
+    a fixture is used nothing of the simulator is imported."""
+    files = {"test_0_unused.py": UNUSED % PLUGIN, "test_session.py": SESSION}
+    outcomes, said = run_suite(tmp_path, files, "-o", "moica_scope=session")
+    assert passed(outcomes, "test_0_unused.py") == ["PASSED"], said
+    assert passed(outcomes, "test_session.py") == ["PASSED"] * 8 + ["ERROR"] * 2, said
     assert "unexpected keyword argument 'nmae'" in said
     assert "fault_invalid" in said
-    assert "1 passed, 2 errors" in said
-    said = run_suite(folder, "-o", "moica_scope=module")
-    assert "moica_scope: expected function or session; 'module' came" in said
 
 
-def test_options_are_handed_to_the_simulator(tmp_path: Path) -> None:
-    """A suite overrides `moica_options`, here to freeze the clock."""
-    source = """
-        from datetime import UTC, datetime
-        import pytest
-        from moica_simulator import Clock
+def test_a_scope_that_is_none_is_told() -> None:
+    """Before anything is started."""
 
-        NOON = datetime(2026, 4, 24, 4, tzinfo=UTC)
+    class Config:
+        def getini(self, name: str) -> Any:
+            return {"moica_scope": "module"}[name]
 
-        @pytest.fixture
-        def moica_options():
-            return {"clock": Clock(frozen_at=NOON)}
-
-        def test_noon(moica_platform):
-            assert moica_platform.clock.now() == NOON
-    """
-    said = run_suite(suite(tmp_path, source))
-    assert "1 passed" in said, said
-
-
-def test_a_call_that_waits_in_vain_gives_up(tmp_path: Path) -> None:
-    """Blocking and awaiting, with a word on what to look at; an error of its own comes as it is."""
-    source = """
-        import asyncio
-        import pytest
-        from moica_simulator import bridge
-
-        def test_blocking(moica_platform, moica_phone, monkeypatch):
-            monkeypatch.setattr(bridge, "LONGEST_CALL_S", 0.05)
-            with pytest.raises(TimeoutError, match="wait_for_request was not done within 0.05 s"):
-                moica_platform.wait_for_request(moica_phone.id)
-
-        async def test_awaiting(moica_platform, moica_phone, monkeypatch):
-            monkeypatch.setattr(bridge, "LONGEST_CALL_S", 0.05)
-            with pytest.raises(TimeoutError, match="moica_platform.requests"):
-                await moica_platform.wait_for_request(moica_phone.id)
-            assert await moica_platform.inbox(moica_phone.id) == []
-    """
-    said = run_suite(
-        suite(tmp_path, source),
-        *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
-        plugins=(PLUGIN, "pytest_asyncio.plugin"),
-    )
-    assert "2 passed" in said, said
-
-
-def test_a_suite_that_does_not_use_it_pays_nothing(tmp_path: Path) -> None:
-    """Neither the simulator nor what it needs is imported; the markers are known."""
-    source = """
-        import json
-        import sys
-        from pathlib import Path
-
-        def test_nothing():
-            Path("loaded.json").write_text(json.dumps(sorted(sys.modules)))
-    """
-    folder = suite(tmp_path, source)
-    said = run_suite(folder, "--markers")
-    for marker in ("moica_person", "moica_fault", "moica_profile"):
-        assert f"@pytest.mark.{marker}(" in said
-    old = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        assert "1 passed" in run_suite(folder)
-    finally:
-        os.chdir(old)
-    loaded = set(json.loads((tmp_path / "loaded.json").read_text()))
-    assert PLUGIN in loaded
-    ours = {each for each in loaded if each.startswith("moica_simulator")}
-    assert ours == {"moica_simulator", "moica_simulator._version", PLUGIN}
-    assert not loaded & {"aiohttp", "cryptography", "fido2", "PIL", "attrs", "sqlite3"}
+    with pytest.raises(pytest.UsageError, match="expected function or session; 'module' came"):
+        pytest_plugin._scope("moica_platform", Config())  # type: ignore[arg-type]
 
 
 async def test_names_of_the_package_are_imported_when_used() -> None:
