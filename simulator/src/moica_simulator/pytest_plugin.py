@@ -194,6 +194,20 @@ async def _apply_markers(simulator: "Simulator", node: pytest.Item) -> None:
         await _make_ready(simulator, person)
     for mark in node.iter_markers("moica_fault"):
         await simulator.add_fault(*mark.args, **mark.kwargs)
+    if (profile := node.get_closest_marker("moica_profile")) is not None:
+        await _set_profile(simulator, profile)
+
+
+async def _set_profile(simulator: "Simulator", mark: pytest.Mark) -> None:
+    set_profile = getattr(simulator, "set_profile", None)
+    if set_profile is None:
+        raise pytest.UsageError(
+            "moica_profile: this version of the simulator has no profiles of faults; set single "
+            "ones by moica_fault"
+        )
+    done = set_profile(*mark.args, **mark.kwargs)
+    if inspect.isawaitable(done):
+        await done
 
 
 async def _make_ready(simulator: "Simulator", wanted: _MarkedPerson) -> "Device | None":
