@@ -154,7 +154,7 @@ class Confirmation:
         sign_count = self._relying_party.complete_assertion(
             ceremony_id,
             f"{device_id}/{sp_ticket_id}",
-            RegisteredCredential(device.credential, device.sign_count),
+            RegisteredCredential(device.credential, device.sign_count, device.user_handle),
             assertion,
         )
         # The counter is kept whatever follows: an assertion counts once.

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from moica_simulator._version import __version__
 from moica_simulator.device import Device
 from moica_simulator.errors import SimulatorError
 from moica_simulator.phone.camera import MEDIA_TYPES
@@ -16,6 +17,7 @@ from moica_simulator.records import TicketStatus
 from moica_simulator.web import control_people, control_phones, shapes
 from moica_simulator.web.body import list_parameters, read_fields, read_picture
 from moica_simulator.web.keys import CORE
+from moica_simulator.web.openapi import control_document
 
 __all__ = ["routes"]
 
@@ -49,9 +51,14 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{_PREFIX}/clock", _move_clock),
         web.get(f"{_PREFIX}/certificates", _list_certificates),
         web.post(f"{_PREFIX}/certificates/{{serial}}/revoke", _revoke),
+        web.get(f"{_PREFIX}/openapi.json", _show_document),
         *control_people.routes(),
         *control_phones.routes(),
     ]
+
+
+async def _show_document(_: web.Request) -> web.Response:
+    return web.json_response(control_document(__version__))
 
 
 async def _bind_new_device(request: web.Request) -> web.Response:

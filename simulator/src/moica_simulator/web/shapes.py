@@ -19,6 +19,7 @@ from moica_simulator.records import (
     Person,
     ServiceProvider,
 )
+from moica_simulator.testpersons import TestPerson
 
 __all__ = [
     "activation_code",
@@ -33,6 +34,7 @@ __all__ = [
     "rfc3339",
     "service_provider",
     "slice_of",
+    "test_person",
     "ticket",
 ]
 
@@ -66,6 +68,11 @@ def person(value: Person, *, card_locked: bool) -> dict[str, Any]:
         "card_number": value.card_number,
         "card": "locked" if card_locked else "ok",
     }
+
+
+def test_person(value: TestPerson) -> dict[str, Any]:
+    """Writes what a ready-made person does."""
+    return {"id_number": value.id_number, "name": value.name, "outcome": value.outcome}
 
 
 def activation_code(value: ActivationCode) -> dict[str, Any]:
