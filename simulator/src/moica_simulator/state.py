@@ -57,6 +57,8 @@ T = TypeVar("T")
 Transaction = Callable[[], contextlib.AbstractContextManager[None]]
 
 _FORMAT = 2
+_PIECE = 200
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -133,6 +135,24 @@ class Table(Generic[T]):
         ).fetchall()
         items = [self._read(row[1]) for row in rows[:limit]]
         return Page(items, str(rows[limit - 1][0]) if len(rows) > limit else None)
+
+    def walk(self, *, after: int, newest_first: bool) -> Iterator[tuple[int, T]]:
+        """Returns every item with its position, behind the position `after` (0 is the beginning)
+        in the order asked for; read piece by piece, so that one may stop at any time."""
+        sign, order = ("<", "DESC") if newest_first else (">", "ASC")
+        position = after
+        while True:
+            beyond = f"AND seq {sign} ?" if position else "AND ? = 0"
+            rows = self._state.execute(
+                f"SELECT seq, document FROM records WHERE kind = ? {beyond} "  # noqa: S608 - ours
+                f"ORDER BY seq {order} LIMIT {_PIECE}",
+                (self._kind, position),
+            ).fetchall()
+            for row in rows:
+                yield row[0], self._read(row[1])
+            if len(rows) < _PIECE:
+                return
+            position = rows[-1][0]
 
     def _read(self, document: str) -> T:
         return self._state.converter.structure(json.loads(document), self._type)
