@@ -1,4 +1,4 @@
-// What both pages share. Data from people goes through textContent only.
+// What all pages share. Data from people goes through textContent only.
 
 // What people read; the control API's own words are for programmers, and stand in its answers.
 const MESSAGES = {
@@ -17,6 +17,8 @@ const MESSAGES = {
   APP_DECODE_FAIL: "App 無法解讀待簽的內容。",
   APP_DATA_NULL: "沒有待簽的內容。",
   CERT_SIGNDATA_MISMATCH: "簽章與要求的內容不符。",
+  fingerprint_failed: "指紋不符，請再試一次。",
+  device_offline: "手機在飛航模式，沒有網路。",
   device_bound: "這支手機已經綁定。",
   device_not_bound: "這支手機尚未綁定。",
   device_unknown: "沒有這支手機。",
