@@ -5,24 +5,26 @@ import { element } from "./page.js";
 export function explanation(entry, found) {
   const sides = element("div", undefined, { class: "sides" });
   if (entry.body !== null) {
-    sides.append(side("要求", "sp_checksum", entry.body, found.request));
+    sides.append(side(entry.number, "要求", "sp_checksum", entry.body, found.request));
   }
   if (entry.answer !== null) {
-    sides.append(side(entry.body === null ? "送出的表單" : "回覆", "idp_checksum", entry.answer, found.answer));
+    const title = entry.body === null ? "送出的表單" : "回覆";
+    sides.append(side(entry.number, title, "idp_checksum", entry.answer, found.answer));
   }
   return sides;
 }
 
-function side(title, name, sent, told) {
+function side(number, title, name, sent, told) {
+  const whose = `第 ${number} 筆${title}`;
   const made = element("section", undefined, { class: "side" });
   made.append(element("h3", title));
   if (told) {
     made.append(verdict(name, told));
-    if (told.payload !== null) made.append(...covered(name, told));
+    if (told.payload !== null) made.append(...covered(whose, name, told));
   } else {
     made.append(element("p", without(name), { class: "small" }));
   }
-  made.append(element("h4", "JSON 本文"), block(JSON.stringify(sent, null, 2), `${title}的 JSON 本文`));
+  made.append(element("h4", "JSON 本文"), block(JSON.stringify(sent, null, 2), `${whose}的 JSON 本文`));
   return made;
 }
 
@@ -51,7 +53,7 @@ function verdict(name, told) {
 const said = (mistake) => (mistake.sure || mistake.name === "unknown" || mistake.name === "not_opened"
   ? mistake.zh : `（推測）${mistake.zh}`);
 
-function covered(name, told) {
+function covered(whose, name, told) {
   const fields = element("table", undefined, { class: "list" });
   const head = element("tr");
   for (const words of ["序", "欄位", "值"]) head.append(element("th", words, { scope: "col" }));
@@ -59,10 +61,9 @@ function covered(name, told) {
   fields.tHead.append(head);
   told.fields.forEach(({ name: field, value }, place) => {
     const row = element("tr");
-    const shown = element("td", undefined, { "data-label": "值" });
+    const shown = element("td");
     shown.append(value === null ? element("span", "（空字串）", { class: "small" }) : value);
-    row.append(element("td", String(place + 1), { "data-label": "序" }),
-      element("td", field, { "data-label": "欄位" }), shown);
+    row.append(element("td", String(place + 1)), element("td", field), shown);
     fields.tBodies[0].append(row);
   });
   const compare = element("dl", undefined, { class: "compare" });
@@ -75,7 +76,7 @@ function covered(name, told) {
   if (told.sent) compare.append(element("dt", name), code(told.sent));
   return [
     element("h4", "依序串接的欄位"), fields,
-    element("h4", "串接後的內容（中間不放任何東西，UTF-8）"), block(told.payload, "串接後的內容"),
+    element("h4", "串接後的內容（中間不放任何東西，UTF-8）"), block(told.payload, `${whose}串接後的內容`),
     element("h4", "SHA-256（小寫十六進位文字，加密的就是它）"), compare,
   ];
 }

@@ -183,6 +183,7 @@ setUpDecision(device, {
   done: () => {
     show("home");
     if (fromLock) lock();
+    checkInbox().catch(showProblem); // or the list would be old for a second
   },
 });
 setUpBinding(device, checkDevice);

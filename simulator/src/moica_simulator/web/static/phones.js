@@ -88,4 +88,5 @@ async function poll() {
   setTimeout(poll, EVERY_MS);
 }
 
+addEventListener("resize", refresh);
 poll();
