@@ -35,7 +35,7 @@ async def test_a_person_is_made_once(control: Control) -> None:
     wang = {"id_number": "A123456789", "name": "王小明"}
     status, made = await control("POST", "/people", wang)
     assert status == 201
-    assert set(made) == {"id_number", "name", "card_number"}
+    assert set(made) == {"id_number", "name", "card_number", "card"}
     assert await control("POST", "/people", wang) == (200, made)
     status, refused = await control("POST", "/people", {**wang, "name": "王大明"})
     assert (status, refused["error"]) == (409, "person_exists")

@@ -14,6 +14,8 @@ __all__ = [
     "ACTIVATION_CODE_LIFETIME",
     "CALLBACK_RETRIES",
     "CARD_CARRIER",
+    "CARD_PIN",
+    "CARD_PIN_ATTEMPTS",
     "CHECKSUM_MISSING_CODE",
     "CHECK_DIGIT_CODE",
     "CMS_IS_DETACHED",
@@ -23,6 +25,8 @@ __all__ = [
     "ERROR_ANSWERS_CARRY_CHECKSUM",
     "FIDO_ORIGIN",
     "FIDO_RP_ID",
+    "FINGERPRINT_ATTEMPTS",
+    "NFC_NONCE_LIFETIME",
     "POLL_INTERVAL_ASKED_FOR",
     "PUSH_TICKET_OP_MODE",
     "REDIRECT_ERRORS_CARRY_CHECKSUM",
@@ -55,6 +59,18 @@ DEVICE_LIMIT = 5
 CARD_CARRIER = "card"
 """What stands in a citizen card's certificate where a phone's has `mobile`. NFCSIGN is signed by
 the card's key, and its `cert` is the card's."""
+
+CARD_PIN = "123456"
+"""The PIN of a citizen card that was given no other. (A real one's is its holder's own.)"""
+
+CARD_PIN_ATTEMPTS = 3
+"""Wrong PINs in a row after which a citizen card is locked."""
+
+NFC_NONCE_LIFETIME = timedelta(minutes=1)
+"""How long the nonce that a card signs when it binds a phone can be used."""
+
+FINGERPRINT_ATTEMPTS = 5
+"""Fingers in a row that a phone's sensor does not recognise before it locks."""
 
 CHECK_DIGIT_CODE = "SPTKT_INS_ERR"
 """For a well-shaped ID number with a wrong check digit (seen so at one client); a badly shaped

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import click
 
 from moica_simulator._version import __version__
+from moica_simulator.assumptions import CARD_PIN
 
 __all__ = ["main"]
 
@@ -122,10 +123,12 @@ def person() -> None:
 @person.command("add", help="Enter a person.")
 @click.argument("id_number")
 @click.argument("name")
+@click.option("--pin", help="Of the citizen card; 123456 without.")
 @_url
-def person_add(url: str, id_number: str, name: str) -> None:
+def person_add(url: str, id_number: str, name: str, pin: str | None) -> None:
     """Enters a person."""
-    _print(url, "POST", "/people", {"id_number": id_number, "name": name})
+    body = {"id_number": id_number, "name": name, "pin": pin}
+    _print(url, "POST", "/people", {key: value for key, value in body.items() if value})
 
 
 @person.command("list", help="List people.")
@@ -141,6 +144,14 @@ def person_list(url: str) -> None:
 def person_code(url: str, id_number: str) -> None:
     """Issues an activation code."""
     _print(url, "POST", f"/people/{id_number}/activation-codes")
+
+
+@person.command("unlock-card", help="Unlock a person's citizen card (鎖卡解碼).")
+@click.argument("id_number")
+@_url
+def person_unlock_card(url: str, id_number: str) -> None:
+    """Unlocks a card."""
+    _print(url, "POST", f"/people/{id_number}/unlock-card")
 
 
 @person.command("deregister", help="Take a person out of the platform's users (註銷).")
@@ -181,13 +192,32 @@ def phone_add(url: str, name: str, platform: str, id_number: str | None) -> None
     _print(url, "POST", path, {"name": name, "platform": platform})
 
 
-@phone.command("bind", help="Bind a phone by an activation code.")
+@phone.command("bind", help="Bind a phone by an activation code, or by a citizen card (--nfc).")
 @click.argument("device_id")
-@click.argument("activation_code")
+@click.argument("activation_code", required=False)
+@click.option("--nfc", "card_number", metavar="CARD_NUMBER", help="The number of the card.")
+@click.option("--pin", default=CARD_PIN, show_default=True, help="Of the card.")
 @_url
-def phone_bind(url: str, device_id: str, activation_code: str) -> None:
+def phone_bind(
+    url: str, device_id: str, activation_code: str | None, card_number: str | None, pin: str
+) -> None:
     """Binds a phone."""
-    _print(url, "POST", f"/devices/{device_id}/bind", {"activation_code": activation_code})
+    if (activation_code is None) == (card_number is None):
+        raise click.UsageError("give an activation code, or --nfc with the number of a card")
+    body = (
+        {"activation_code": activation_code}
+        if activation_code
+        else {"by": "nfc", "card_number": card_number, "pin": pin}
+    )
+    _print(url, "POST", f"/devices/{device_id}/bind", body)
+
+
+@phone.command("unlock", help="Unlock a phone, so that its sensor takes fingers again.")
+@click.argument("device_id")
+@_url
+def phone_unlock(url: str, device_id: str) -> None:
+    """Unlocks a phone."""
+    _print(url, "POST", f"/devices/{device_id}/unlock")
 
 
 @phone.command("unbind", help="Unbind a phone.")

@@ -22,6 +22,8 @@ from moica_simulator.history import History, RecordedRequest
 from moica_simulator.id_number import fault_in
 from moica_simulator.phone.app import OpenedLink, PhoneApp
 from moica_simulator.phone.card import CardCase
+from moica_simulator.phone.enrolment import Enrolment
+from moica_simulator.phone.handsets import Handsets
 from moica_simulator.phone.holder import Holder
 from moica_simulator.platform.binding import Binding
 from moica_simulator.platform.callback import Callbacks
@@ -81,18 +83,29 @@ class SimulatorCore:
         confirmation = Confirmation(
             self.state.platform, relying_party=relying_party, clock=self.clock, cards=self.ca
         )
-        cards = CardCase(
-            self.state.phone.cards, keys=options.keys, executor=executor, certify=self._certify_card
+        self.cards = CardCase(
+            self.state.phone,
+            keys=options.keys,
+            executor=executor,
+            certify=self._certify_card,
+            holder_of=self._holder_of_card,
+        )
+        self.handsets = Handsets(self.state.phone.handsets, self.randomness)
+        self.enrolment = Enrolment(
+            self.handsets,
+            binding=self.binding,
+            cards=self.cards,
+            keys=options.keys,
+            randomness=self.randomness,
+            executor=executor,
         )
         self.phones = PhoneApp(
             self.state.phone,
-            binding=self.binding,
+            self.handsets,
             confirmation=confirmation,
-            keys=options.keys,
             clock=self.clock,
-            randomness=self.randomness,
             executor=executor,
-            card_of=cards.card_of,
+            card_of=self.cards.card_of,
         )
         self.holder = Holder(self.phones, self.clock, self.log)
         secret = self.state.setting("hash_secret", lambda: self.randomness.token(32).hex())
@@ -127,16 +140,18 @@ class SimulatorCore:
         """What relying systems asked so far, with the answers."""
         return self.history.all()
 
-    async def add_person(self, id_number: str, name: str) -> Person:
+    async def add_person(self, id_number: str, name: str, *, pin: str | None = None) -> Person:
         """Enters a person into the register; the same person again changes nothing.
 
         Args:
             id_number: With a valid check digit.
             name: As it will stand in certificates, 1 to 64 printable characters.
+            pin: Of the citizen card, 6 to 8 digits, from now on; None leaves it, and a new card
+                has `123456`.
 
         Raises:
-            SimulatorError: `id_number_invalid`, `name_invalid`, or `person_exists` if that
-                ID number has another name.
+            SimulatorError: `id_number_invalid`, `name_invalid`, `pin_invalid`, or
+                `person_exists` if that ID number has another name.
         """
         if (fault := fault_in(id_number)) is not None:
             raise SimulatorError(
@@ -147,17 +162,27 @@ class SimulatorCore:
         if not 1 <= len(name.strip()) <= 64 or not name.isprintable():
             raise SimulatorError("name_invalid", "name: expected 1 to 64 printable characters")
         found = self.state.platform.people.get(id_number)
-        if found is None:
-            return self.state.platform.people.put(
-                Person(id_number, name, self.randomness.digits(16))
-            )
-        if found.name != name:
+        if found is not None and found.name != name:
             raise SimulatorError(
                 "person_exists",
                 "name: this ID number is registered under another name; use that name, or "
                 "another ID number",
                 status=409,
             )
+        if pin is not None:
+            self.cards.set_pin(id_number, pin)
+        return found or self.state.platform.people.put(
+            Person(id_number, name, self.randomness.digits(16))
+        )
+
+    def unlock_card(self, id_number: str) -> Person:
+        """Unlocks a person's citizen card (鎖卡解碼).
+
+        Raises:
+            SimulatorError: `person_unknown`.
+        """
+        found = self.person(id_number)
+        self.cards.unlock(id_number)
         return found
 
     def person(self, id_number: str) -> Person:
@@ -248,7 +273,7 @@ class SimulatorCore:
         Raises:
             SimulatorError: `platform_unknown`, `name_invalid`.
         """
-        return Device.of(self.phones.install(name, platform))
+        return Device.of(self.handsets.install(name, platform))
 
     async def bind_device(
         self,
@@ -283,8 +308,37 @@ class SimulatorCore:
             SimulatorError: `device_unknown`, `device_bound`.
             PlatformError: `OTP_NF`, `OTP_EXPIRED`, `DEV_LIM_REACHED`.
         """
-        bound = await self.phones.bind(device_id, activation_code, shape or CertificateShape())
+        bound = await self.enrolment.bind(device_id, activation_code, shape or CertificateShape())
         return Device.of(bound)
+
+    async def bind_by_nfc(
+        self, device_id: str, card_number: str, pin: str, *, shape: CertificateShape | None = None
+    ) -> Device:
+        """Binds a phone by a citizen card held to it (NFC 靠卡註冊綁定).
+
+        Args:
+            device_id: The phone.
+            card_number: The card's, as in `Person.card_number`.
+            pin: The card's; `123456` unless `add_person` set another.
+            shape: How the phone's certificate differs from the rule.
+
+        Raises:
+            SimulatorError: `device_unknown`, `device_bound`, `card_unknown`, `card_pin_wrong`,
+                `card_locked`, `card_expired`, `card_revoked`.
+            PlatformError: `DEV_LIM_REACHED`.
+        """
+        bound = await self.enrolment.bind_by_nfc(
+            device_id, card_number, pin, shape or CertificateShape()
+        )
+        return Device.of(bound)
+
+    def unlock(self, device_id: str) -> Device:
+        """Unlocks a phone, so that its sensor takes fingers again.
+
+        Raises:
+            SimulatorError: `device_unknown`.
+        """
+        return Device.of(self.handsets.unlock(device_id))
 
     async def renew(self, device_id: str, *, shape: CertificateShape | None = None) -> Device:
         """Renews a phone's certificate: a new key, the same person. The one before stays valid
@@ -294,7 +348,7 @@ class SimulatorCore:
             SimulatorError: `device_unknown`, `device_not_bound`.
             PlatformError: `DEVID_DEVPROF_NF`.
         """
-        return Device.of(await self.phones.renew(device_id, shape or CertificateShape()))
+        return Device.of(await self.enrolment.renew(device_id, shape or CertificateShape()))
 
     async def set_state(
         self,
@@ -339,7 +393,7 @@ class SimulatorCore:
             SimulatorError: `person_unknown`.
         """
         for device_id in self.binding.deregister(self.person(id_number).id_number):
-            self.phones.forget(device_id)
+            self.handsets.forget(device_id)
 
     async def add_test_persons(self) -> list[TestPerson]:
         """Makes the ready-made persons, each with one outcome; those that are there stay."""
@@ -351,7 +405,7 @@ class SimulatorCore:
         Raises:
             SimulatorError: `device_unknown`, `device_not_bound`.
         """
-        return Device.of(self.phones.unbind(device_id))
+        return Device.of(self.enrolment.unbind(device_id))
 
     def device(self, device_id: str) -> Device:
         """Returns a phone.
@@ -359,7 +413,7 @@ class SimulatorCore:
         Raises:
             SimulatorError: `device_unknown`.
         """
-        return Device.of(self.phones.handset(device_id))
+        return Device.of(self.handsets.get(device_id))
 
     async def inbox(self, device_id: str) -> list[TicketView]:
         """Returns every request that has arrived in a phone, oldest first.
@@ -373,7 +427,8 @@ class SimulatorCore:
         """Presses 「確認」 on a phone.
 
         Raises:
-            SimulatorError: `device_unknown`, `device_not_bound`, `request_not_in_inbox`.
+            SimulatorError: `device_unknown`, `device_not_bound`, `request_not_in_inbox`,
+                `fingerprint_failed`, `sensor_locked`, for NFCSIGN `card_locked`.
             PlatformError: If the platform refuses, e.g. `SPTKT_OVD`, `SPTKTID_SPTKT_RDM`.
         """
         return await self.phones.confirm(device_id, sp_ticket_id)
@@ -435,7 +490,7 @@ class SimulatorCore:
                 "behaviour_invalid", f"delay_s: expected 0 to 86400 seconds; {delay_s} came"
             )
         behaviour = Behaviour(OnRequest(on_request), float(delay_s))
-        return Device.of(self.phones.set_behaviour(device_id, behaviour))
+        return Device.of(self.handsets.set_behaviour(device_id, behaviour))
 
     async def settle(self) -> None:
         """Returns when every decision and callback that is due by now has been made."""
@@ -540,8 +595,8 @@ class SimulatorCore:
         """
         revoked = self.ca.revoke(serial, reason)
         has_phone = revoked.device_id != CARD_CARRIER
-        if forget_device and has_phone and self.phones.handset(revoked.device_id).bound:
-            self.phones.unbind(revoked.device_id)
+        if forget_device and has_phone and self.handsets.get(revoked.device_id).bound:
+            self.enrolment.unbind(revoked.device_id)
         return revoked
 
     def suspend(self, serial: str) -> IssuedCertificate:
@@ -559,6 +614,10 @@ class SimulatorCore:
             SimulatorError: `certificate_unknown`, `certificate_revoked`.
         """
         return self.ca.resume(serial)
+
+    def _holder_of_card(self, card_number: str) -> str | None:
+        people = self.state.platform.people.all()
+        return next((each.id_number for each in people if each.card_number == card_number), None)
 
     async def _certify_card(self, id_number: str, request: bytes) -> bytes:
         issued = await self.ca.issue(

@@ -22,6 +22,7 @@ class Device:
         push_registered: Whether push reaches it.
         online: Whether it has a network.
         fingerprint_failures: How many of the next confirmations fail at the sensor.
+        sensor_locked: Whether the sensor takes no finger until the phone is unlocked.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Device:
     push_registered: bool = True
     online: bool = True
     fingerprint_failures: int = 0
+    sensor_locked: bool = False
 
     @property
     def bound(self) -> bool:
@@ -59,4 +61,5 @@ class Device:
             handset.push_registered,
             handset.online,
             handset.fingerprint_failures,
+            handset.sensor_locked,
         )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from moica_simulator.assumptions import CARD_PIN_ATTEMPTS
 from moica_simulator.checksum import AesKey
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "AuthorityMaterial",
     "Behaviour",
     "Card",
+    "CardLock",
     "Confirmed",
     "DeviceProfile",
     "Failed",
@@ -257,6 +259,8 @@ class Handset:
             not opened for a long time.
         online: Whether it has a network; without, nothing arrives and nothing is sent.
         fingerprint_failures: How many of the next confirmations fail at the sensor.
+        failed_touches: How many have failed since one was recognised or the phone unlocked.
+        sensor_locked: Whether the sensor takes no finger until the phone is unlocked.
     """
 
     device_id: str
@@ -272,6 +276,8 @@ class Handset:
     push_registered: bool = True
     online: bool = True
     fingerprint_failures: int = 0
+    failed_touches: int = 0
+    sensor_locked: bool = False
 
     @property
     def bound(self) -> bool:
@@ -286,6 +292,20 @@ class Card:
     id_number: str = attrs.field(repr=False)
     signing_key: bytes = attrs.field(repr=False)
     certificate: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class CardLock:
+    """The PIN of a citizen card, and how often a wrong one was entered in a row."""
+
+    id_number: str = attrs.field(repr=False)
+    pin: str = attrs.field(repr=False)
+    wrong_pins: int = 0
+
+    @property
+    def locked(self) -> bool:
+        """Whether the card takes no PIN any more."""
+        return self.wrong_pins >= CARD_PIN_ATTEMPTS
 
 
 @attrs.frozen

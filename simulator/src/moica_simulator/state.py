@@ -28,6 +28,7 @@ from moica_simulator.records import (
     ActivationCode,
     AuthorityMaterial,
     Card,
+    CardLock,
     Confirmed,
     DeviceProfile,
     Failed,
@@ -209,6 +210,7 @@ class State:
             ),
             held=table("held", Notification, lambda n: n.key, lambda n: n.device_id),
             cards=table("card", Card, lambda c: c.id_number, _nobody),
+            card_locks=table("card_lock", CardLock, lambda c: c.id_number, _nobody),
             transaction=self.transaction,
         )
         self.ca = AuthorityRecords(
@@ -332,6 +334,7 @@ class PhoneRecords:
     held: Table[Notification]
     """What the push service keeps for phones without a network."""
     cards: Table[Card]
+    card_locks: Table[CardLock]
     transaction: Transaction
 
 

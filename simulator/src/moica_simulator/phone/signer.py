@@ -21,7 +21,7 @@ from moica_simulator.errors import PlatformError
 from moica_simulator.platform.wire import hash_algorithm, to_be_signed
 from moica_simulator.records import SignRequest
 
-__all__ = ["certificate_request", "load_key", "sign", "store_key"]
+__all__ = ["certificate_request", "load_key", "sign", "sign_nonce", "store_key"]
 
 
 def store_key(key: rsa.RSAPrivateKey) -> bytes:
@@ -46,6 +46,11 @@ def certificate_request(key: rsa.RSAPrivateKey) -> bytes:
     """Returns a PKCS#10 request, DER, that proves possession of the key; the CA sets the name."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def sign_nonce(nonce: bytes, key_der: bytes) -> bytes:
+    """Signs a nonce of the platform's with a card's key: PKCS#1, SHA-256."""
+    return load_key(key_der).sign(nonce, padding.PKCS1v15(), hashes.SHA256())
 
 
 def sign(

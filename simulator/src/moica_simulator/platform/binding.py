@@ -1,8 +1,8 @@
-"""Binding a phone to a person by an activation code (註冊啟用碼), and unbinding it.
+"""Binding a phone to a person, by an activation code (註冊啟用碼) or a citizen card; unbinding.
 
-The app shows the code, registers a FIDO2 credential, and hands in a certificate request for the
-signing key that it has made; the platform has the certificate issued and returns it. Binding by
-touching the citizen card (NFC) is not here.
+The app shows the code, or a nonce that the card has signed, registers a FIDO2 credential, and
+hands in a certificate request for the signing key that it has made; the platform has the
+certificate issued and returns it.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from moica_simulator.assumptions import (
 from moica_simulator.ca.profile import CertificateShape
 from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError
+from moica_simulator.platform.nfc import CardOffer, CardProof, CardRegister, NfcNonces
 from moica_simulator.platform.relying_party import Ceremony, RelyingParty
 from moica_simulator.randomness import Randomness
 from moica_simulator.records import (
@@ -33,7 +34,14 @@ from moica_simulator.state import PlatformRecords
 __all__ = ["Binding", "CertificateIssuer"]
 
 
-class CertificateIssuer(Protocol):
+def _subject(device_id: str, claim: str | bytes | CardProof) -> str:
+    """Names what a FIDO2 registration is for: this phone, by this code or nonce."""
+    if isinstance(claim, CardProof):
+        claim = claim.nonce
+    return f"{device_id}/{claim if isinstance(claim, str) else claim.hex()}"
+
+
+class CertificateIssuer(CardRegister, Protocol):
     """The CA, as the platform sees it."""
 
     async def issue(
@@ -48,9 +56,9 @@ class Binding:
     Args:
         records: The platform's tables.
         relying_party: Registers the FIDO2 credential.
-        issuer: Issues the certificate.
+        issuer: Issues the certificate, and knows the citizen cards.
         clock: For the age of codes.
-        randomness: For codes.
+        randomness: For codes and nonces.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class Binding:
         self._issuer = issuer
         self._clock = clock
         self._randomness = randomness
+        self._nonces = NfcNonces(issuer, clock=clock, randomness=randomness)
 
     def new_code(self, person: Person) -> ActivationCode:
         """Issues an activation code for a person."""
@@ -84,13 +93,34 @@ class Binding:
             PlatformError: `OTP_NF`, `OTP_EXPIRED`, `DEV_LIM_REACHED`.
         """
         person = self._person_for(code)
-        return self._relying_party.begin_registration(f"{device_id}/{code}", person.name)
+        return self._relying_party.begin_registration(_subject(device_id, code), person.name)
+
+    def begin_by_card(self, device_id: str, card_number: str, certificate: bytes) -> CardOffer:
+        """Begins to bind a phone by a citizen card.
+
+        Args:
+            device_id: The phone.
+            card_number: The card's.
+            certificate: The card's, DER.
+
+        Raises:
+            PlatformError: `NFCNONCE_IDNUM_MISMATCH`, `DEV_LIM_REACHED`.
+            SimulatorError: `card_expired`, `card_revoked`.
+        """
+        holders = (each for each in self._records.people.all() if each.card_number == card_number)
+        person = next(holders, None)
+        if person is None:
+            raise PlatformError("NFCNONCE_IDNUM_MISMATCH", "no person has a card of this number")
+        nonce = self._nonces.give(device_id, person, certificate)
+        self._require_room(person.id_number)
+        ceremony = self._relying_party.begin_registration(_subject(device_id, nonce), person.name)
+        return CardOffer(nonce, ceremony)
 
     async def complete(
         self,
         device_id: str,
         device_name: str,
-        code: str,
+        claim: str | CardProof,
         *,
         ceremony_id: str,
         response: Mapping[str, Any],
@@ -102,7 +132,7 @@ class Binding:
         Args:
             device_id: The phone.
             device_name: The name that the holder gave it.
-            code: The activation code, used up by this.
+            claim: The activation code, or the nonce of `begin_by_card` signed; used up by this.
             ceremony_id: From `begin`.
             response: The authenticator's answer.
             certificate_request: PKCS#10, DER.
@@ -112,20 +142,28 @@ class Binding:
             Whose phone it is now, and the certificate, DER.
 
         Raises:
-            PlatformError: As `begin`, and `PM_INV_SG`, `PM_SIGDATA_ERR`, `DEVPROF_INS_ERR`.
+            PlatformError: As `begin` and `NfcNonces.redeem`; `PM_INV_SG`, `PM_SIGDATA_ERR`,
+                `DEVPROF_INS_ERR`.
+            SimulatorError: `card_expired`, `card_revoked`.
         """
         credential = self._relying_party.complete_registration(
-            ceremony_id, f"{device_id}/{code}", response
+            ceremony_id, _subject(device_id, claim), response
         )
         if self._known(credential.credential_id):
             raise PlatformError("DEVPROF_INS_ERR", "this FIDO2 credential is registered already")
-        person = self._person_for(code)
+        if isinstance(claim, CardProof):
+            person = self._nonces.redeem(device_id, claim)
+        else:
+            person = self._person_for(claim)
         try:
             issued = await self._issuer.issue(person, device_id, certificate_request, shape)
         except ValueError as error:
             raise PlatformError("PM_SIGDATA_ERR", "the certificate request was refused") from error
-        # Time has passed: another phone may have used the code meanwhile.
-        person = self._person_for(code)
+        # Time has passed: another phone may have used the code meanwhile, or the last room.
+        if isinstance(claim, str):
+            self._person_for(claim)
+        else:
+            self._require_room(person.id_number)
         profile = DeviceProfile(
             device_id=device_id,
             id_number=person.id_number,
@@ -135,7 +173,7 @@ class Binding:
             certificate=issued.der,
         )
         with self._records.transaction():
-            found = self._records.activation_codes.get(code)
+            found = self._records.activation_codes.get(claim) if isinstance(claim, str) else None
             if found is not None:
                 self._records.activation_codes.put(attrs.evolve(found, used=True))
             self._records.users.put(UserProfile(person.id_number))
@@ -191,10 +229,13 @@ class Binding:
         person = self._records.people.get(found.id_number)
         if person is None:
             raise PlatformError("OTP_IDNUM_MISMATCH", "the activation code's person is gone")
-        bound = [each for each in self._records.devices.of(person.id_number) if each.bound]
+        self._require_room(person.id_number)
+        return person
+
+    def _require_room(self, id_number: str) -> None:
+        bound = [each for each in self._records.devices.of(id_number) if each.bound]
         if len(bound) >= DEVICE_LIMIT:
             raise PlatformError("DEV_LIM_REACHED", f"{DEVICE_LIMIT} devices are bound already")
-        return person
 
     def _known(self, credential_id: bytes) -> bool:
         return any(

@@ -119,6 +119,10 @@ class Fields:
         """Returns a field as it came, or None."""
         return self._value.get(name)
 
+    def names(self) -> list[str]:
+        """Returns the fields that came, also as null."""
+        return list(self._value)
+
     def has(self, name: str) -> bool:
         """Says whether a field came at all, also as null."""
         return name in self._value

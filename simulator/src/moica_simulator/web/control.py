@@ -8,14 +8,16 @@ from typing import Any
 
 from aiohttp import web
 
+from moica_simulator._version import __version__
 from moica_simulator.device import Device
 from moica_simulator.errors import SimulatorError
 from moica_simulator.phone.camera import MEDIA_TYPES
 from moica_simulator.platform.confirmation import TicketView
 from moica_simulator.records import TicketStatus
-from moica_simulator.web import control_phones, shapes
+from moica_simulator.web import control_people, control_phones, shapes
 from moica_simulator.web.body import list_parameters, read_fields, read_picture
 from moica_simulator.web.keys import CORE
+from moica_simulator.web.openapi import control_document
 
 __all__ = ["routes"]
 
@@ -27,17 +29,11 @@ def routes() -> list[web.RouteDef]:
     person, device = f"{_PREFIX}/people/{{id_number}}", f"{_PREFIX}/devices/{{device_id}}"
     ask = f"{device}/requests/{{sp_ticket_id}}"
     return [
-        web.post(f"{_PREFIX}/people", _add_person),
-        web.get(f"{_PREFIX}/people", _list_people),
-        web.get(person, _get_person),
-        web.post(f"{person}/activation-codes", _new_activation_code),
         web.post(f"{person}/devices", _bind_new_device),
         web.get(f"{person}/devices", _list_devices),
         web.post(f"{_PREFIX}/devices", _add_device),
         web.get(f"{_PREFIX}/devices", _list_devices),
         web.get(device, _get_device),
-        web.post(f"{device}/bind", _bind),
-        web.post(f"{device}/unbind", _unbind),
         web.put(f"{device}/behaviour", _set_behaviour),
         web.get(f"{device}/inbox", _inbox),
         web.post(f"{device}/scan", _scan),
@@ -54,36 +50,14 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{_PREFIX}/clock", _move_clock),
         web.get(f"{_PREFIX}/certificates", _list_certificates),
         web.post(f"{_PREFIX}/certificates/{{serial}}/revoke", _revoke),
+        web.get(f"{_PREFIX}/openapi.json", _show_document),
+        *control_people.routes(),
         *control_phones.routes(),
     ]
 
 
-async def _add_person(request: web.Request) -> web.Response:
-    core = request.app[CORE]
-    fields = await read_fields(request, "id_number", "name")
-    id_number = fields.text("id_number")
-    known = core.state.platform.people.get(id_number) is not None
-    added = await core.add_person(id_number, fields.text("name"))
-    return web.json_response(shapes.person(added), status=200 if known else 201)
-
-
-async def _list_people(request: web.Request) -> web.Response:
-    after, limit = list_parameters(request)
-    page = request.app[CORE].state.platform.people.page(after=after, limit=limit)
-    return web.json_response(
-        shapes.listing([shapes.person(each) for each in page.items], page.next_cursor)
-    )
-
-
-async def _get_person(request: web.Request) -> web.Response:
-    found = request.app[CORE].person(request.match_info["id_number"])
-    return web.json_response(shapes.person(found))
-
-
-async def _new_activation_code(request: web.Request) -> web.Response:
-    await read_fields(request)
-    code = await request.app[CORE].new_activation_code(request.match_info["id_number"])
-    return web.json_response(shapes.activation_code(code), status=201)
+async def _show_document(_: web.Request) -> web.Response:
+    return web.json_response(control_document(__version__))
 
 
 async def _bind_new_device(request: web.Request) -> web.Response:
@@ -117,20 +91,6 @@ async def _add_device(request: web.Request) -> web.Response:
 
 async def _get_device(request: web.Request) -> web.Response:
     device = request.app[CORE].device(request.match_info["device_id"])
-    return web.json_response(shapes.device(device))
-
-
-async def _bind(request: web.Request) -> web.Response:
-    fields = await read_fields(request, "activation_code")
-    device = await request.app[CORE].bind(
-        request.match_info["device_id"], fields.text("activation_code")
-    )
-    return web.json_response(shapes.device(device))
-
-
-async def _unbind(request: web.Request) -> web.Response:
-    await read_fields(request)
-    device = await request.app[CORE].unbind(request.match_info["device_id"])
     return web.json_response(shapes.device(device))
 
 

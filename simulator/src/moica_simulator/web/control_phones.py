@@ -1,13 +1,11 @@
 """The part of `/sim/v1` about what phones and certificates are like."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from aiohttp import web
 
 from moica_simulator.ca.profile import CertificateShape, Usage
 from moica_simulator.errors import SimulatorError
-from moica_simulator.testpersons import TEST_PERSONS
 from moica_simulator.web import shapes
 from moica_simulator.web.body import Fields, read_fields
 from moica_simulator.web.keys import CORE
@@ -15,6 +13,7 @@ from moica_simulator.web.keys import CORE
 __all__ = ["read_shape", "routes"]
 
 _PREFIX = "/sim/v1"
+_WAYS = {"activation_code": ("activation_code",), "nfc": ("card_number", "pin")}
 _SHAPE = ("valid_from", "valid_for_s", "last_four", "policy", "usage")
 
 
@@ -24,11 +23,11 @@ def routes() -> list[web.RouteDef]:
     return [
         web.put(f"{device}/state", _set_state),
         web.post(f"{device}/renew", _renew),
+        web.post(f"{device}/bind", _bind),
+        web.post(f"{device}/unbind", _unbind),
+        web.post(f"{device}/unlock", _unlock),
         web.post(f"{certificate}/suspend", _suspend),
         web.post(f"{certificate}/resume", _resume),
-        web.post(f"{_PREFIX}/people/{{id_number}}/deregister", _deregister),
-        web.post(f"{_PREFIX}/test-persons", _add_test_persons),
-        web.get(f"{_PREFIX}/test-persons", _list_test_persons),
     ]
 
 
@@ -90,6 +89,33 @@ async def _set_state(request: web.Request) -> web.Response:
     return web.json_response(shapes.device(device))
 
 
+async def _bind(request: web.Request) -> web.Response:
+    fields = await read_fields(request, "by", "activation_code", "card_number", "pin")
+    core, device_id = request.app[CORE], request.match_info["device_id"]
+    by = fields.text("by", "activation_code")
+    if by not in _WAYS:
+        raise _invalid(f"by to be one of {', '.join(_WAYS)}")
+    if strange := sorted(set(fields.names()) - {"by", *_WAYS[by]}):
+        raise _invalid(f"for by {by} only {', '.join(_WAYS[by])}; {', '.join(strange)} came")
+    if by == "nfc":
+        device = await core.bind_by_nfc(device_id, fields.text("card_number"), fields.text("pin"))
+    else:
+        device = await core.bind(device_id, fields.text("activation_code"))
+    return web.json_response(shapes.device(device))
+
+
+async def _unbind(request: web.Request) -> web.Response:
+    await read_fields(request)
+    device = await request.app[CORE].unbind(request.match_info["device_id"])
+    return web.json_response(shapes.device(device))
+
+
+async def _unlock(request: web.Request) -> web.Response:
+    await read_fields(request)
+    device = request.app[CORE].unlock(request.match_info["device_id"])
+    return web.json_response(shapes.device(device))
+
+
 async def _renew(request: web.Request) -> web.Response:
     fields = await read_fields(request, "certificate")
     device = await request.app[CORE].renew(
@@ -108,25 +134,3 @@ async def _resume(request: web.Request) -> web.Response:
     await read_fields(request)
     found = request.app[CORE].ca.resume(request.match_info["serial"])
     return web.json_response(shapes.certificate(found))
-
-
-async def _deregister(request: web.Request) -> web.Response:
-    await read_fields(request)
-    await request.app[CORE].deregister(request.match_info["id_number"])
-    return web.json_response(
-        shapes.person(request.app[CORE].person(request.match_info["id_number"]))
-    )
-
-
-async def _add_test_persons(request: web.Request) -> web.Response:
-    await read_fields(request)
-    await request.app[CORE].add_test_persons()
-    return await _list_test_persons(request)
-
-
-async def _list_test_persons(_request: web.Request) -> web.Response:
-    items: list[dict[str, Any]] = [
-        {"id_number": each.id_number, "name": each.name, "outcome": each.outcome}
-        for each in TEST_PERSONS
-    ]
-    return web.json_response(shapes.listing(items, None))

@@ -24,6 +24,7 @@ from moica_simulator.records import (
     Ticket,
     Undecided,
 )
+from moica_simulator.testpersons import TestPerson
 
 __all__ = [
     "activation_code",
@@ -39,6 +40,7 @@ __all__ = [
     "rfc3339",
     "service_provider",
     "slice_of",
+    "test_person",
     "ticket",
 ]
 
@@ -64,13 +66,19 @@ def slice_of(
     return listing([show(each) for each in part], str(after + limit) if more else None)
 
 
-def person(value: Person) -> dict[str, Any]:
-    """Writes a person."""
+def person(value: Person, *, card_locked: bool) -> dict[str, Any]:
+    """Writes a person, with the state of the citizen card."""
     return {
         "id_number": value.id_number,
         "name": value.name,
         "card_number": value.card_number,
+        "card": "locked" if card_locked else "ok",
     }
+
+
+def test_person(value: TestPerson) -> dict[str, Any]:
+    """Writes what a ready-made person does."""
+    return {"id_number": value.id_number, "name": value.name, "outcome": value.outcome}
 
 
 def activation_code(value: ActivationCode) -> dict[str, Any]:
@@ -109,6 +117,7 @@ def device(value: Device) -> dict[str, Any]:
             "push": "works" if value.push_registered else "unregistered",
             "network": "on" if value.online else "airplane",
             "fingerprint_failures": value.fingerprint_failures,
+            "sensor": "locked" if value.sensor_locked else "ok",
         },
         "certificate": shown,
         "page": f"/phone/{value.id}",
