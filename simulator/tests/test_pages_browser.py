@@ -1,6 +1,5 @@
 """The pages in Chromium: a phone like a phone, several beside each other, and the platform's."""
 
-import json
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -132,58 +131,44 @@ async def test_a_request_that_lapses_under_the_finger_says_so(
     await button(page, "完成").click()
 
 
-async def test_a_phone_is_bound_by_nothing_it_does_not_know(sim: Simulator, open_page: Any) -> None:
-    """The card and its PIN go out as agreed; a simulator without NFC is told of in words."""
-    person = await sim.add_person("A123456789", "王小明")
+async def test_a_phone_is_bound_by_the_citizen_card(sim: Simulator, open_page: Any) -> None:
+    """「NFC 靠卡註冊綁定」: card and PIN; a wrong PIN is said, and the right one binds."""
+    await sim.add_person("A123456789", "王小明")
     phone = await sim.add_device("新手機")
     page = await open_page(f"{sim.url}/phone/{phone.id}", width=400)
-    sent: list[Any] = []
-
-    async def answer(route: Any) -> None:
-        sent.append(json.loads(route.request.post_data))
-        await route.fulfill(status=400, json={"error": "body_invalid", "detail": "expected"})
-
-    await page.route("**/bind", answer)
     await button(page, "解鎖").click()
     await button(page, "NFC 靠卡註冊綁定").click()
-    await page.get_by_label("靠近手機的卡片").select_option(person.card_number)
+    card = sim.person("A123456789").card_number
+    await page.get_by_label("靠近手機的卡片").select_option(card)
+    await page.get_by_label("PIN 碼").fill("654321")
+    await button(page, "靠卡").click()
+    await page.get_by_role("alert").get_by_text("PIN 碼不正確").wait_for()
     await page.get_by_label("PIN 碼").fill("123456")
     await button(page, "靠卡").click()
-    await page.get_by_role("alert").get_by_text("請改用註冊啟用碼").wait_for()
-    assert sent == [{"by": "nfc", "card_number": person.card_number, "pin": "123456"}]
+    await page.get_by_role("heading", name="王小明，您好").wait_for()
+    assert sim.device(phone.id).id_number == "A123456789"
 
 
 async def test_a_locked_sensor_is_unlocked_by_the_phones_code(
     sim: Simulator, system: Any, phone: Device, open_page: Any
 ) -> None:
-    """The sensor is out of use until then, and a simulator that cannot unlock is told of."""
+    """Five fingers in a row lock it; it is out of use until then, and works again afterwards."""
     page = await open_page(f"{sim.url}/phone/{phone.id}", width=400)
-    sensor, known = "locked", False
-
-    async def device(route: Any) -> None:
-        shown = await (await route.fetch()).json()
-        shown["state"]["sensor"] = sensor
-        await route.fulfill(json=shown)
-
-    async def unlock(route: Any) -> None:
-        nonlocal sensor
-        assert json.loads(route.request.post_data) == {}
-        if known:
-            sensor = "ok"
-            await route.fulfill(json={})
-        else:
-            await route.fulfill(status=404, json={"error": "http_404", "detail": "Not Found"})
-
-    await page.route(f"**/devices/{phone.id}", device)
-    await page.route(f"**/devices/{phone.id}/unlock", unlock)
     body, ticket_id = await system.push()
     await page.locator("#notification").click()
     await button(page, "確認").click()
+    await sim.set_state(phone.id, fingerprint_failures=5)
+    for left in (4, 3, 2, 1, 0):
+        await button(page, SENSOR).click()
+        words = "指紋不符，請再試一次。" if left else "失敗太多次，指紋感應器已鎖定。"
+        await page.get_by_text(words).wait_for()
+        await page.wait_for_function(
+            "locked => document.getElementById('sensor').disabled === locked", arg=not left
+        )
+    await page.keyboard.press("Escape")
+    await button(page, "確認").click()
     await page.get_by_text("指紋感應器已鎖定。").wait_for()
     assert await button(page, SENSOR).is_disabled()
-    await button(page, "輸入裝置密碼解除鎖定").click()
-    await page.get_by_text("這個版本的模擬器不能解除感應器的鎖定。").wait_for()
-    known = True
     await button(page, "輸入裝置密碼解除鎖定").click()
     await page.get_by_text("已解除鎖定。").wait_for()
     await button(page, SENSOR).click()

@@ -21,11 +21,11 @@ from moica_simulator.records import ServiceProvider, Ticket, TicketStatus
 from moica_simulator.web import shapes
 from moica_simulator.web.body import list_parameters
 from moica_simulator.web.keys import CORE
+from moica_simulator.web.openapi.watching import ORDERS
 
 __all__ = ["routes"]
 
 _PREFIX = "/sim/v1"
-_ORDERS = ("oldest", "newest")
 _CHECKSUMS: Mapping[str, bool | None] = {"right": True, "wrong": False, "unchecked": None}
 
 
@@ -40,7 +40,7 @@ def routes() -> list[web.RouteDef]:
 
 async def _list_requests(request: web.Request) -> web.Response:
     after, limit = list_parameters(request)
-    newest = _choice(request, "order", _ORDERS) == "newest"
+    newest = _choice(request, "order", ORDERS) == "newest"
     interface = _choice(request, "interface", tuple(Interface))
     checked = _choice(request, "checksum", tuple(_CHECKSUMS))
     service_id = request.query.get("sp_service_id")
@@ -203,7 +203,7 @@ def _shape(found: Explanation) -> dict[str, Any]:
 async def _list_tickets(request: web.Request) -> web.Response:
     core = request.app[CORE]
     after, limit = list_parameters(request)
-    newest = _choice(request, "order", _ORDERS) == "newest"
+    newest = _choice(request, "order", ORDERS) == "newest"
     status = _choice(request, "status", tuple(TicketStatus))
     service_id = request.query.get("sp_service_id")
     now = core.clock.now()

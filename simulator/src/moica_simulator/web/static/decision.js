@@ -110,8 +110,7 @@ async function unlockSensor() {
     byId("sheet").classList.remove("wrong");
     showSheet(false, `已解除鎖定。${TOUCH}`);
   } catch (error) {
-    byId("sheet-words").textContent =
-      error.code === "http_404" ? "這個版本的模擬器不能解除感應器的鎖定。" : error.message;
+    byId("sheet-words").textContent = error.message;
   }
 }
 
