@@ -163,9 +163,9 @@ def _orders(covered: Covered) -> Iterator[Joining]:
     order = covered.order
     in_json = tuple(name for name in covered.flat() if name in order)
     if "device_user_def_desc" in order:
-        rest = tuple(name for name in order if name != "device_user_def_desc")
-        for place in range(len(rest) + 1):
-            moved = (*rest[:place], "device_user_def_desc", *rest[place:])
+        others = tuple(name for name in order if name != "device_user_def_desc")
+        for place in range(len(others) + 1):
+            moved = (*others[:place], "device_user_def_desc", *others[place:])
             yield Joining(
                 moved,
                 Mistake(
@@ -176,7 +176,11 @@ def _orders(covered: Covered) -> Iterator[Joining]:
                     f"body; here the order was {', '.join(moved)}",
                 ),
             )
-    for names in (in_json, (*(n for n in in_json if n != "sign_data"), "sign_data")):
+    # Where only that field stands elsewhere, it has been said above.
+    rest = [name for name in order if name in in_json and name != "device_user_def_desc"]
+    moved_only = [name for name in in_json if name != "device_user_def_desc"] == rest
+    data_last = (*(name for name in in_json if name != "sign_data"), "sign_data")
+    for names in () if moved_only else (in_json, data_last):
         yield Joining(
             names,
             _other_order(

@@ -54,7 +54,7 @@ const said = (mistake) => (mistake.sure || mistake.name === "unknown" || mistake
   ? mistake.zh : `（推測）${mistake.zh}`);
 
 function covered(whose, name, told) {
-  const fields = element("table", undefined, { class: "list" });
+  const fields = element("table", undefined, { class: "list fields" });
   const head = element("tr");
   for (const words of ["序", "欄位", "值"]) head.append(element("th", words, { scope: "col" }));
   fields.append(element("thead"), element("tbody"));
