@@ -96,9 +96,9 @@ def diagnose(
             )
     unknown = Mistake(
         "unknown",
-        "金鑰正確，但涵蓋的是另一串內容，不是任何已知的錯誤（或是兩個以上的錯誤）；請逐欄比對應有的內容",
-        "the key is right, but it covers another payload, by no mistake that is known here, or by "
-        "more than two; compare yours with the payload field by field",
+        "解得開，但涵蓋的是另一串內容，不是任何已知的錯誤（或是兩個以上的錯誤）；請逐欄比對應有的內容",
+        "it opens, but covers another payload, by no mistake that is known here, or by more than "
+        "two; compare yours with the payload field by field",
         sure=False,
     )
     return ((*opened.mistakes, unknown),)
@@ -111,17 +111,17 @@ def _levels(covered: Covered, body_text: str) -> Iterator[Iterator[Candidate]]:
     joined = tuple(joinings(covered))
     encoded = tuple(encodings())
     right, utf8 = joined[0], encoded[0]
-    known = _joined(right, plain)
 
     def made(joining: Joining, value: Values, encoding: Encoding) -> Iterator[Candidate]:
-        candidate = encoding.encode(_pieces(joining, {**plain, **value.values}))
         wrong = (joining.mistake, value.mistake, encoding.mistake)
-        # What comes to the same bytes is no mistake here, e.g. NFC where all is NFC already.
-        if candidate != known:
-            yield candidate, tuple(each for each in wrong if each is not None)
+        yield (
+            encoding.encode(_pieces(joining, {**plain, **value.values})),
+            tuple(each for each in wrong if each is not None),
+        )
 
     nothing = Values(plain)
-    yield iter(((known, ()),))
+    # First of all: what comes to the same bytes is no mistake, e.g. NFC where all is NFC already.
+    yield iter(((_joined(right, plain), ()),))
 
     def singles() -> Iterator[Candidate]:
         for joining in joined[1:]:

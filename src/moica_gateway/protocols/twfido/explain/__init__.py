@@ -274,8 +274,8 @@ _PLAIN: Final = Slip(
 )
 _UNKNOWN: Final = Slip(
     "unknown",
-    "金鑰正確，但涵蓋的是別的內容，不是任何已知的單一錯誤；請逐欄比對，並確認不是另一筆要求的檢查碼",
-    "the key is right, but something else is covered, by no single slip that is known here; "
+    "解得開，但涵蓋的是別的內容，不是任何已知的單一錯誤；請逐欄比對，並確認不是另一筆要求的檢查碼",
+    "it opens, but something else is covered, by no single slip that is known here; "
     "compare field by field, and see that it is not the checksum of another request",
     proved=False,
 )

@@ -81,8 +81,8 @@ class Fields:
 
 
 def slipped(fields: Fields) -> Iterator[tuple[bytes, Slip]]:
-    """Every payload that one slip makes and that differs from the right one, the likely first."""
-    right = fields.payload.encode()
+    """Every payload that one slip makes, the likely first; some come to the right one all the
+    same, e.g. where there is nothing to normalise."""
     for made, slip in itertools.chain(
         _order(fields),
         _selection(fields),
@@ -92,9 +92,7 @@ def slipped(fields: Fields) -> Iterator[tuple[bytes, Slip]]:
         _bodies(fields),
         _permutations(fields),
     ):
-        payload = made if isinstance(made, bytes) else made.encode("utf-8", "replace")
-        if payload != right:
-            yield payload, slip
+        yield made if isinstance(made, bytes) else made.encode("utf-8", "replace"), slip
 
 
 Made = tuple[str | bytes, Slip]
