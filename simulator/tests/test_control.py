@@ -294,6 +294,7 @@ ERRORS: list[tuple[str, str, Any, int, str]] = [
     ("GET", "/devices?limit=9999", None, 400, "parameter_invalid"),
     ("GET", "/devices?cursor=abc", None, 400, "parameter_invalid"),
     ("GET", "/requests?after=-1", None, 400, "parameter_invalid"),
+    ("GET", "/requests?cursor=1&after=x", None, 400, "parameter_invalid"),
     ("GET", "/nothing", None, 404, "http_404"),
     ("DELETE", "/people", None, 405, "http_405"),
 ]

@@ -116,15 +116,31 @@ def _ahead(advanced: timedelta) -> str:
 )
 def explain(interface: str, body: TextIO, aes_key: str) -> None:
     """Explains a request's checksum."""
-    from moica_simulator.explain import explain_request
+    from moica_simulator.checksum import AesKey
+    from moica_simulator.explain import explain_request, read_request
 
+    text = body.read()
     try:
-        lines = explain_request(interface, body.read(), aes_key)
+        which, fields = read_request(interface, text)
+        found = explain_request(which, fields, AesKey.parse(aes_key), body_text=text)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+    lines = {
+        "order": ", ".join(name for name, _ in found.fields),
+        "payload": found.payload,
+        "sha256": found.sha256,
+        "example": f"{found.example} (all-zero IV: to compare only)" if found.example else None,
+        "sent": found.sent or "none",
+        "inside": found.inside,
+        "verdict": "right" if found.right else "wrong",
+    }
     for name, value in lines.items():
-        click.echo(f"{name}: {value}")
-    if lines["verdict"].startswith("wrong"):
+        if value is not None:
+            click.echo(f"{name}: {value}")
+    for mistakes in found.diagnoses:
+        for mistake in mistakes:
+            click.echo(f"reason: {mistake.zh}。{mistake.en}")
+    if not found.right:
         raise SystemExit(1)
 
 

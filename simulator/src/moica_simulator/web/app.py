@@ -4,7 +4,15 @@ from aiohttp import web
 
 from moica_simulator._version import __version__
 from moica_simulator.core import SimulatorCore
-from moica_simulator.web import control, control_platform, pages, pki, platform_api, redirect
+from moica_simulator.web import (
+    control,
+    control_platform,
+    control_watch,
+    pages,
+    pki,
+    platform_api,
+    redirect,
+)
 from moica_simulator.web.keys import CORE, PUBLIC_URL
 from moica_simulator.web.middleware import guard_origin, shape_errors, write_log
 
@@ -31,6 +39,7 @@ def create_app(core: SimulatorCore, public_url: str) -> web.Application:
             *redirect.routes(),
             *control.routes(),
             *control_platform.routes(),
+            *control_watch.routes(),
             *pki.routes(),
             *pages.routes(),
             web.get("/healthz", _healthy),

@@ -145,9 +145,10 @@ def list_parameters(request: web.Request) -> tuple[int, int]:
     Raises:
         SimulatorError: `parameter_invalid`.
     """
-    cursor = request.query.get("cursor") or request.query.get("after") or "0"
+    after = request.query.get("after") or "0"
+    cursor = request.query.get("cursor") or after
     limit = request.query.get("limit") or "100"
-    for name, value in (("cursor", cursor), ("limit", limit)):
+    for name, value in (("cursor", cursor), ("after", after), ("limit", limit)):
         if not (value.isascii() and value.isdigit() and len(value) <= 15):
             raise SimulatorError(
                 "parameter_invalid",

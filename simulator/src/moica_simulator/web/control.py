@@ -46,7 +46,6 @@ def routes() -> list[web.RouteDef]:
         web.get(f"{_PREFIX}/faults", _list_faults),
         web.delete(f"{_PREFIX}/faults", _clear_faults),
         web.delete(f"{_PREFIX}/faults/{{fault_id}}", _remove_fault),
-        web.get(f"{_PREFIX}/requests", _list_requests),
         web.get(f"{_PREFIX}/clock", _get_clock),
         web.post(f"{_PREFIX}/clock", _move_clock),
         web.get(f"{_PREFIX}/certificates", _list_certificates),
@@ -237,17 +236,6 @@ async def _clear_faults(request: web.Request) -> web.Response:
 async def _remove_fault(request: web.Request) -> web.Response:
     request.app[CORE].faults.remove(request.match_info["fault_id"])
     return web.Response(status=204)
-
-
-async def _list_requests(request: web.Request) -> web.Response:
-    after, limit = list_parameters(request)
-    interface = request.query.get("interface")
-    kept = sorted(request.app[CORE].requests, key=lambda each: each.number)
-    shown = [each for each in kept if each.number > after and interface in (None, each.interface)]
-    more = str(shown[limit - 1].number) if len(shown) > limit else None
-    return web.json_response(
-        shapes.listing([shapes.recorded_request(each) for each in shown[:limit]], more)
-    )
 
 
 async def _get_clock(request: web.Request) -> web.Response:

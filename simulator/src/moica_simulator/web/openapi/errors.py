@@ -44,6 +44,7 @@ ERRORS: Final[Mapping[str, tuple[tuple[int, ...], str]]] = {
     "pin_invalid": ((400,), "a PIN has 6 to 8 digits"),
     "platform_unknown": ((400,), "platform is Android or iOS"),
     "reason_unknown": ((400,), "no reason of RFC 5280"),
+    "request_unknown": ((404,), "no request of that number is kept"),
     "request_invalid": ((400,), "fields that do not fit together, or out of their limits"),
     "request_not_in_inbox": ((404,), "that request has not arrived in this phone"),
     "sensor_locked": ((409,), "the sensor is locked; POST .../unlock"),

@@ -1,12 +1,14 @@
 """Every route of the control API: what it takes, answers and refuses. One row a route."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
 
 from moica_simulator.web.openapi.errors import BY_PLATFORM, error_answers
 from moica_simulator.web.openapi.schemas import TICKET_STATUS, ref
+from moica_simulator.web.openapi.watching import CHECKSUMS, INTERFACES, ORDERS
 
 __all__ = ["OPERATIONS", "Operation", "paths"]
 
@@ -37,6 +39,14 @@ _PAGING: Final[tuple[_Json, ...]] = (
         for name in ("cursor", "after")
     ),
 )
+
+
+def _chosen(name: str, known: Sequence[str]) -> _Json:
+    return {"name": name, "in": "query", "schema": {"type": "string", "enum": [*known]}}
+
+
+_ORDER: Final = _chosen("order", ORDERS)
+_SP_SERVICE_ID: Final = {"name": "sp_service_id", "in": "query", "schema": {"type": "string"}}
 
 
 @attrs.frozen
@@ -304,13 +314,20 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         *("What relying systems asked, and were answered", "platform"),
         answer="RecordedRequestList",
         query=(
-            {
-                "name": "interface",
-                "in": "query",
-                "schema": {"type": "string"},
-                "example": "SP-API-ATH-01",
-            },
+            *(_chosen("interface", INTERFACES), _ORDER, _chosen("checksum", CHECKSUMS)),
+            _SP_SERVICE_ID,
         ),
+    ),
+    Operation(
+        *("get", "/requests/{number}/explanation", "explainRequest"),
+        *("What both checksums have to cover, and why one is wrong", "platform"),
+        answer="Explanation",
+        errors=("request_unknown",),
+    ),
+    Operation(
+        *("get", "/tickets", "listTickets", "The platform's tickets", "platform"),
+        answer="PlatformTicketList",
+        query=(_chosen("status", TICKET_STATUS["enum"]), _ORDER, _SP_SERVICE_ID),
     ),
     Operation(*("get", "/clock", "getClock", "The simulated time", "platform"), answer="Clock"),
     Operation(

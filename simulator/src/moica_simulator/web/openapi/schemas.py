@@ -13,6 +13,7 @@ from moica_simulator.ca.profile import Usage
 from moica_simulator.faults import Drop, Line, Tamper
 from moica_simulator.platform.wire import Interface
 from moica_simulator.records import OnRequest, TicketStatus
+from moica_simulator.web.openapi.watching import watched
 
 __all__ = ["TICKET_STATUS", "ref", "schemas"]
 
@@ -325,13 +326,14 @@ def _answers() -> dict[str, Any]:
             }
         ),
     }
+    answers |= watched(TICKET_STATUS)
     answers["Document"] = {"type": "object", "required": ["openapi", "paths"]}
     listed = ("Person", "TestPerson", "Device", "Ticket", "ServiceProvider", "Fault")
     lists = {
         f"{name}List": _shown(
             {"items": {"type": "array", "items": ref(name)}, "next_cursor": _TEXT_OR_NULL}
         )
-        for name in (*listed, "RecordedRequest", "Certificate")
+        for name in (*listed, "RecordedRequest", "PlatformTicket", "Certificate")
     }
     return {**answers, **lists}
 
