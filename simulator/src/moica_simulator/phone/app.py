@@ -248,6 +248,9 @@ class PhoneApp:
             return ()
         now = self._clock.now()
         try:
+            if len(sign.data) == 1:
+                # One signature is sooner made than handed to a thread and back.
+                return signer.sign(sign, key, certificate, now)
             return await asyncio.get_running_loop().run_in_executor(
                 self._executor, lambda: signer.sign(sign, key, certificate, now)
             )

@@ -74,13 +74,7 @@ class _Exchange:
             return self._finish(HTTPStatus.BAD_REQUEST)
         if not isinstance(self.body, Mapping):
             return self._finish(HTTPStatus.BAD_REQUEST)
-        service_id = self.body.get("sp_service_id")
-        faults = self.core.faults.matching(
-            self.interface,
-            self.core.idp.id_number_of(self.body),
-            service_id if isinstance(service_id, str) else None,
-            self.core.idp.devices_of(self.body),
-        )
+        faults = self._faults()
         harm = self._take_blunt(faults)
         status, envelope = self._make(harm, faults)
         await self._delay(faults)
@@ -90,6 +84,17 @@ class _Exchange:
         if line is not None:
             return await self._send(line, status, envelope)
         return self._finish(status, envelope)
+
+    def _faults(self) -> list[Fault]:
+        if not any(each.interface is self.interface for each in self.core.faults.all()):
+            return []  # whom the request is about is not asked for nothing
+        service_id = self.body.get("sp_service_id")
+        return self.core.faults.matching(
+            self.interface,
+            self.core.idp.id_number_of(self.body),
+            service_id if isinstance(service_id, str) else None,
+            self.core.idp.devices_of(self.body),
+        )
 
     def _take_blunt(self, faults: list[Fault]) -> Fault | None:
         """Takes the first fault that harms any answer; one that tampers has to see it first."""
