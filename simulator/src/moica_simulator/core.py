@@ -80,12 +80,16 @@ class SimulatorCore:
             clock=self.clock,
             randomness=self.randomness,
         )
+        self.mode = options.mode
         confirmation = Confirmation(
-            self.state.platform, relying_party=relying_party, clock=self.clock, cards=self.ca
+            self.state.platform,
+            relying_party=relying_party if options.mode.fido2 else None,
+            clock=self.clock,
+            cards=self.ca,
         )
         self.cards = CardCase(
             self.state.phone,
-            keys=options.keys,
+            new_key=options.new_key,
             executor=executor,
             certify=self._certify_card,
             holder_of=self._holder_of_card,
@@ -95,7 +99,7 @@ class SimulatorCore:
             self.handsets,
             binding=self.binding,
             cards=self.cards,
-            keys=options.keys,
+            new_key=options.new_key,
             randomness=self.randomness,
             executor=executor,
         )

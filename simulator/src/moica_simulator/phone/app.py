@@ -21,7 +21,13 @@ from moica_simulator.phone.applink import AppLink
 from moica_simulator.phone.authenticator import Credential
 from moica_simulator.phone.camera import read_qr_code
 from moica_simulator.phone.handsets import Handsets
-from moica_simulator.platform.confirmation import Confirmation, ConfirmationOffer, TicketView
+from moica_simulator.platform.confirmation import (
+    Asserted,
+    Confirmation,
+    ConfirmationOffer,
+    TicketView,
+)
+from moica_simulator.platform.relying_party import Ceremony
 from moica_simulator.records import Card, Handset, Notification, TicketStatus
 from moica_simulator.state import PhoneRecords
 
@@ -192,22 +198,13 @@ class PhoneApp:
         offer = self._asking(device_id, lambda: self._confirmation.begin(device_id, sp_ticket_id))
         card = await self._card_of(handset.id_number or "") if offer.by_card else None
         signed = await self._signature(handset, card, offer, sp_ticket_id)
-        credential, assertion = authenticator.get_assertion(
-            _credential(self._handsets.bound(device_id)),
-            offer.ceremony.options,
-            origin=FIDO_ORIGIN,
-        )
-        # Kept before it is sent: a counter must never be given out twice.
-        self._handsets.put(
-            attrs.evolve(self._handsets.bound(device_id), sign_count=credential.sign_count)
-        )
+        asserted = self._assertion(device_id, offer.ceremony) if offer.ceremony else None
         return self._asking(
             device_id,
             lambda: self._confirmation.complete(
                 device_id,
                 sp_ticket_id,
-                ceremony_id=offer.ceremony.ceremony_id,
-                assertion=assertion,
+                asserted=asserted,
                 signed_responses=signed,
                 card_certificate=card.certificate if card else None,
             ),
@@ -234,6 +231,16 @@ class PhoneApp:
             for each in self._records.notifications.all()
             if self._confirmation.view(each.sp_ticket_id).status is TicketStatus.PENDING
         ]
+
+    def _assertion(self, device_id: str, ceremony: Ceremony) -> Asserted:
+        credential, response = authenticator.get_assertion(
+            _credential(self._handsets.bound(device_id)), ceremony.options, origin=FIDO_ORIGIN
+        )
+        # Kept before it is sent: a counter must never be given out twice.
+        self._handsets.put(
+            attrs.evolve(self._handsets.bound(device_id), sign_count=credential.sign_count)
+        )
+        return Asserted(ceremony.ceremony_id, response)
 
     async def _signature(
         self,
