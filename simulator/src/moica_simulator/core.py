@@ -31,6 +31,7 @@ from moica_simulator.platform.confirmation import Confirmation, TicketView
 from moica_simulator.platform.idp import IdentityProvider
 from moica_simulator.platform.redirect import RedirectDesk, checked_url
 from moica_simulator.platform.relying_party import RelyingParty
+from moica_simulator.platform.retention import Retention
 from moica_simulator.platform.wire import Interface
 from moica_simulator.records import (
     ActivationCode,
@@ -119,6 +120,12 @@ class SimulatorCore:
             clock=self.clock,
             randomness=self.randomness,
             certificates=self.ca,
+            retention=Retention(
+                state.platform,
+                clock=clock,
+                limit=options.ticket_limit,
+                forget=self.phones.forget_requests,
+            ),
             hash_secret=bytes.fromhex(secret),
         )
         self.redirects = RedirectDesk(

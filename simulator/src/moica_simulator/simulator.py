@@ -52,6 +52,7 @@ class Simulator(SimulatorCore):
         clock: Clock | None = None,
         seed: int | None = None,
         history_limit: int = 10_000,
+        ticket_limit: int = 10_000,
         log_to: TextIO | None = None,
         log_level: str = "info",
     ) -> AsyncIterator["Simulator"]:
@@ -71,6 +72,8 @@ class Simulator(SimulatorCore):
             clock: The clock to use, e.g. a frozen one; None runs with the machine's.
             seed: Makes ids, challenges and codes repeatable (never keys).
             history_limit: How many requests are remembered.
+            ticket_limit: How many tickets are kept whatever became of them; older ones go when
+                their end was told or their time is over.
             log_to: Where log lines go; None writes none.
             log_level: The lowest level written.
 
@@ -101,6 +104,7 @@ class Simulator(SimulatorCore):
                 clock=clock,
                 randomness=Randomness(seed),
                 history_limit=history_limit,
+                ticket_limit=ticket_limit,
             )
             parts = await make_core_parts(options, executor)
             simulator = cls(options, parts, executor)

@@ -31,6 +31,7 @@ class CoreOptions:
     clock: Clock | None = None
     randomness: Randomness = attrs.field(factory=Randomness)
     history_limit: int = 10_000
+    ticket_limit: int = 10_000
 
     def new_key(self) -> SigningKey:
         """Makes a signing key for a phone or card; blocks."""

@@ -6,7 +6,7 @@ app link.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Executor
 from datetime import datetime
 from typing import TypeVar
@@ -141,6 +141,13 @@ class PhoneApp:
             self._confirmation.view(each.sp_ticket_id)
             for each in self._records.notifications.of(device_id)
         ]
+
+    def forget_requests(self, gone: Collection[str]) -> None:
+        """Takes requests whose tickets the platform no longer keeps out of every inbox."""
+        for table in (self._records.notifications, self._records.held):
+            for each in table.all():
+                if each.sp_ticket_id in gone:
+                    table.drop(each.key)
 
     async def wait_for_request(self, device_id: str) -> TicketView:
         """Returns the oldest pending request of a phone, waiting for one to arrive.
