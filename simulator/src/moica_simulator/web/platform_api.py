@@ -5,6 +5,7 @@ Boot shapes it: `timestamp, status, error, path`.
 """
 
 import asyncio
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -26,6 +27,9 @@ from moica_simulator.web.keys import CORE
 from moica_simulator.web.line import send
 
 __all__ = ["routes", "spring_error"]
+
+
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
 def routes() -> list[web.RouteDef]:
@@ -185,7 +189,7 @@ class _Exchange:
     def _finish(self, status: int, envelope: dict[str, Any] | None = None) -> web.Response:
         answer = envelope or _spring_body(status, self.request.path, self.core.clock.now())
         self._record(status, answer)
-        return web.json_response(answer, status=status)
+        return web.Response(body=json.dumps(answer).encode(), status=status, headers=_JSON)
 
     def _record(self, status: int | None, answer: dict[str, Any] | None) -> None:
         payload, ticket_id = self.finding.payload, self.finding.sp_ticket_id
