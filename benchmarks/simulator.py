@@ -31,13 +31,14 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from benchmarks.simulator_bare import serving
 from benchmarks.simulator_load import AES_KEY, PERSONS, SERVICE_ID, Load
-from moica_simulator import Simulator
+from moica_simulator import KeyPool, Simulator
 
-MODES = ("bare", "normal", "state", "fast")
+MODES = ("bare", "normal", "state", "plain", "fast")
 _WHAT = {
     "bare": "bare handler",
     "normal": "normal",
     "state": "normal, --state folder",
+    "plain": "fast, keys of two primes",
     "fast": "fast",
 }
 
@@ -124,7 +125,14 @@ async def _serve(mode: str) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         state = folder if mode == "state" else None
-        async with Simulator.start(fast=mode == "fast", state=state) as simulator:
+        async with Simulator.start(
+            fast=mode in ("fast", "plain"),
+            # Whoever hands in keys gets none that are prepared.
+            keys=KeyPool() if mode == "plain" else None,
+            state=state,
+        ) as simulator:
+            if mode == "fast" and not simulator.mode.prepared_keys:
+                print("fast: no prepared keys, since gmpy2 is not installed", file=sys.stderr)
             await simulator.add_service_provider(SERVICE_ID, AES_KEY, "效能測試")
             for id_number in PERSONS:
                 await simulator.add_person(id_number, "王小明")
@@ -225,7 +233,7 @@ async def soak(mode: str, *, count: int, core: int) -> None:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--modes", default="bare,normal,state,fast", help="of " + ", ".join(MODES))
+    parser.add_argument("--modes", default=",".join(MODES), help="of " + ", ".join(MODES))
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--count", type=int, default=300, help="round trips a mode and round")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))

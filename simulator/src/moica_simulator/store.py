@@ -139,19 +139,24 @@ class Store:
         if outermost and self.journal:
             self.journal.begin()
         self._depth += 1
-        keep = False
         try:
             yield
-            keep = True
+            if outermost and self.journal:
+                self.journal.end(keep=True)
+        except BaseException:
+            if outermost:
+                self._take_back()
+            raise
         finally:
             self._depth -= 1
             if outermost:
-                before, self._before = self._before, []
-                if not keep:
-                    for table, key, row in reversed(before):
-                        table.restore(key, row)
-                if self.journal:
-                    self.journal.end(keep=keep)
+                self._before = []
+
+    def _take_back(self) -> None:
+        for table, key, row in reversed(self._before):
+            table.restore(key, row)
+        if self.journal:
+            self.journal.end(keep=False)
 
     def next_number(self) -> int:
         """Returns the number of a new record; numbers only grow."""
