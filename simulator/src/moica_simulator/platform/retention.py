@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 
 from moica_simulator import assumptions
 from moica_simulator.clock import Clock
-from moica_simulator.records import Ticket, TicketStatus
+from moica_simulator.records import Ticket
 from moica_simulator.state import PlatformRecords, UsedTransaction
 
 __all__ = ["Retention"]
@@ -68,11 +68,8 @@ class Retention:
         self._due = len(self._records.tickets) + self._step
 
     def _needed_no_more(self, ticket: Ticket) -> bool:
-        now = self._clock.now()
-        if ticket.status_at(now) is TicketStatus.PENDING:
-            return False
         redirects = self._records.redirects.of(ticket.sp_ticket_id)
         if redirects:
             most = len(assumptions.CALLBACK_RETRIES)
             return all(each.delivered or each.attempts > most for each in redirects)
-        return ticket.sp_ticket_id in self._told or now >= ticket.expires_at
+        return ticket.sp_ticket_id in self._told or self._clock.now() >= ticket.expires_at
