@@ -25,12 +25,12 @@ _FORMAT = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, document TEXT NOT NULL,
-  UNIQUE (kind, key)
+  kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, document TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS records_by_owner ON records (kind, owner, seq);
-CREATE INDEX IF NOT EXISTS records_by_kind ON records (kind, seq);
+DROP INDEX IF EXISTS records_by_owner;
+DROP INDEX IF EXISTS records_by_kind;
 """
+# Read once, at the start, and written by number: an index would only be upkeep.
 
 
 @attrs.frozen
@@ -83,14 +83,14 @@ class Journal:
         """Keeps a record, new or changed."""
         self._db.execute(
             "INSERT INTO records (seq, kind, key, owner, document) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, "
+            "ON CONFLICT (seq) DO UPDATE SET owner = excluded.owner, "
             "document = excluded.document",
             (number, kind, key, owner, document),
         )
 
-    def delete(self, kind: str, key: str) -> None:
+    def delete(self, number: int) -> None:
         """Forgets a record."""
-        self._db.execute("DELETE FROM records WHERE kind = ? AND key = ?", (kind, key))
+        self._db.execute("DELETE FROM records WHERE seq = ?", (number,))
 
     def begin(self) -> None:
         """Begins a commit of several changes."""
@@ -231,7 +231,7 @@ class Table(Generic[T]):
         if before is None:
             return
         if self._store.journal:
-            self._store.journal.delete(self._kind, key)
+            self._store.journal.delete(before.number)
         self._store.note(self, key, before)
         self._unset(key)
 
