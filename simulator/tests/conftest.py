@@ -245,7 +245,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def sim(keys: KeyPool, clock: Clock) -> AsyncIterator[Simulator]:
     """A running simulator."""
-    async with Simulator.start(fast=True, keys=keys, clock=clock) as simulator:
+    async with Simulator.start(fast=True, fido2=True, keys=keys, clock=clock) as simulator:
         yield simulator
 
 

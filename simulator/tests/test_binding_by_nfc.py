@@ -17,6 +17,7 @@ from moica_simulator.assumptions import CARD_PIN, DEVICE_LIMIT, NFC_NONCE_LIFETI
 from moica_simulator.ca.profile import CertificateShape
 from moica_simulator.cli import main
 from moica_simulator.phone import authenticator, signer
+from moica_simulator.phone.signing_key import certificate_request, load_key
 from moica_simulator.platform.nfc import CardProof
 from moica_simulator.randomness import Randomness
 
@@ -215,7 +216,7 @@ async def test_the_platform_takes_a_nonce_once_from_the_phone_and_card_it_was_fo
             proof,
             ceremony_id=offer.ceremony.ceremony_id,
             response=response,
-            certificate_request=signer.certificate_request(signer.load_key(card.signing_key)),
+            certificate_request=certificate_request(load_key(card.signing_key)),
             shape=CertificateShape(),
         )
 

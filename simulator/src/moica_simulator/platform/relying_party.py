@@ -168,9 +168,7 @@ class RelyingParty:
         begun = self._consume(ceremony_id, subject)
         with _refusing():
             assertion = read_assertion(response)
-            self._server.authenticate_complete(
-                begun.state, [attested(credential.data)], assertion
-            )
+            self._server.authenticate_complete(begun.state, [attested(credential.data)], assertion)
             _require_own_frame(assertion.response.client_data)
             _require_possible_backup(assertion.response.authenticator_data)
             handle = assertion.response.user_handle

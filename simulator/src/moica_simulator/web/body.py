@@ -15,18 +15,21 @@ _MOST = 1000
 _UNSET: Any = object()
 
 
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse)
+
+
 def parse_json(raw: bytes) -> Any:
     """Parses strict JSON.
 
     Raises:
         ValueError: If it is none; `NaN` and the like, which Python would take, are none either.
     """
-
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is no JSON")
-
     try:
-        return json.loads(raw.decode(), parse_constant=refuse)
+        return _STRICT.decode(raw.decode())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
