@@ -36,6 +36,7 @@ from moica_gateway.ports import (
 from moica_gateway.protocols.twfido import TwFidoUpstream
 from moica_gateway.services.bundle import Services, make_services
 from moica_gateway.services.context import Context
+from moica_gateway.services.sealing import Sealing
 from moica_gateway.services.settlement import Settlement
 from moica_gateway.settings import (
     BrakeSettings,
@@ -44,7 +45,7 @@ from moica_gateway.settings import (
     read_master_key,
     refuse_weak_key,
 )
-from moica_gateway.stores import DerivedSeals, open_store
+from moica_gateway.stores import DerivedSeals, SqlStore, open_store
 from moica_gateway.telemetry import Telemetry
 from moica_gateway.trust import (
     CertificateJudge,
@@ -60,6 +61,7 @@ from moica_gateway.web.limits import RequestLimits
 from moica_gateway.workers.delivery import Delivery
 from moica_gateway.workers.housekeeping import Housekeeping
 from moica_gateway.workers.poller import Poller
+from moica_gateway.workers.sealer import Sealer
 
 __all__ = [
     "Gateway",
@@ -213,6 +215,7 @@ async def open_gateway(
                     _worker("poller", running.poller.run()),
                     _worker("delivery", running.delivery.run()),
                     _worker("housekeeping", running.housekeeping.run()),
+                    _worker("sealer", running.sealer.run()),
                 ]
             try:
                 yield gateway
@@ -222,6 +225,8 @@ async def open_gateway(
                     task.cancel()
                 with suppress(asyncio.CancelledError):
                     await asyncio.gather(*tasks, return_exceptions=True)
+                # Nothing is left open to be cut off while nobody runs.
+                await running.sealer.once()
     finally:
         await to_platform.close()
         await to_others.close()
@@ -232,12 +237,13 @@ class _Workers:
     poller: Poller
     delivery: Delivery
     housekeeping: Housekeeping
+    sealer: Sealer
 
 
 @frozen(kw_only=True)
 class _Parts:
     settings: Settings
-    store: Store
+    store: SqlStore
     master_key: Secret
     anchors: TrustAnchors
     to_platform: EgressClient
@@ -289,11 +295,21 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         random=random,
         observe=telemetry.observe_delivery,
     )
+    seals = DerivedSeals(parts.master_key)
+    sealing = Sealing(store=store, clock=clock, seals=seals, alarm=telemetry.alarm)
+    sealer = Sealer(
+        store=store,
+        clock=clock,
+        random=random,
+        sealing=sealing,
+        outbox_written=delivery.wake,
+    )
+    parts.store.on_audit(sealer.grown)
     context = Context(
         store=store,
         clock=clock,
         random=random,
-        seals=DerivedSeals(parts.master_key),
+        seals=seals,
         upstream=ports.upstream,
         judge=ports.judge,
         formats=ports.formats,
@@ -330,6 +346,7 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         poller=poller,
         delivery=delivery,
         housekeeping=Housekeeping(store=store, clock=clock),
+        sealer=sealer,
     )
     return gateway, workers
 
