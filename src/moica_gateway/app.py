@@ -36,7 +36,6 @@ from moica_gateway.ports import (
 from moica_gateway.protocols.twfido import TwFidoUpstream
 from moica_gateway.services.bundle import Services, make_services
 from moica_gateway.services.context import Context
-from moica_gateway.services.sealing import Sealing
 from moica_gateway.services.settlement import Settlement
 from moica_gateway.settings import (
     BrakeSettings,
@@ -295,21 +294,11 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         random=random,
         observe=telemetry.observe_delivery,
     )
-    seals = DerivedSeals(parts.master_key)
-    sealing = Sealing(store=store, clock=clock, seals=seals, alarm=telemetry.alarm)
-    sealer = Sealer(
-        store=store,
-        clock=clock,
-        random=random,
-        sealing=sealing,
-        outbox_written=delivery.wake,
-    )
-    parts.store.on_audit(sealer.grown)
     context = Context(
         store=store,
         clock=clock,
         random=random,
-        seals=seals,
+        seals=DerivedSeals(parts.master_key),
         upstream=ports.upstream,
         judge=ports.judge,
         formats=ports.formats,
@@ -342,6 +331,14 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
     gateway = Gateway(
         settings=settings, services=services, store=store, app=app, telemetry=telemetry
     )
+    sealer = Sealer(
+        store=store,
+        clock=clock,
+        random=random,
+        sealing=services.sealing,
+        outbox_written=delivery.wake,
+    )
+    parts.store.on_audit(sealer.grown)
     workers = _Workers(
         poller=poller,
         delivery=delivery,

@@ -358,14 +358,21 @@ class UnitOfWork(Protocol):
         """In the order of their sequence, with a higher one than ``after``. Raises nothing for a
         row that cannot be read."""
 
+    def audit_entries_of(
+        self, tenant: TenantId, transaction_id: TransactionId
+    ) -> Sequence[AuditEntry]:
+        """All of a transaction, in the order of their sequence. Raises ``VerificationError`` where
+        one cannot be read."""
+
     def audit_entry_at(self, tenant: TenantId, position: int) -> AuditEntry | None:
         """By its position in the chain. Raises ``VerificationError`` where it cannot be read."""
 
     def seal_audit(self, tenant: TenantId, sealed: Mapping[int, tuple[int, bytes]]) -> None:
         """Give positions and hashes, by sequence; once and for all."""
 
-    def last_audit_head(self, tenant: TenantId) -> AuditHead | None:
-        """The newest one, unverified. Raises ``VerificationError`` where it cannot be read."""
+    def last_audit_head(self, tenant: TenantId, *, before: int | None = None) -> AuditHead | None:
+        """The newest one, or the newest before that position; unverified. Raises
+        ``VerificationError`` where it cannot be read."""
 
     def audit_heads(self, tenant: TenantId, after: int, limit: int) -> Sequence[AuditHead]:
         """Unverified, in the order of their positions, behind the position ``after``. Raises

@@ -43,6 +43,7 @@ FOUND: dict[str, Callable[[Any, Any, Any], Any]] = {
     "request_counts": lambda u, t, _: u.request_counts(t).tenant,
     "audit_records": lambda u, t, _: u.audit_records(t),
     "audit_entries": lambda u, t, _: u.audit_entries(t, 0, 9),
+    "audit_entries_of": lambda u, t, _: u.audit_entries_of(t, "txn_0001"),
     "audit_entry_at": lambda u, t, _: u.audit_entry_at(t, 1),
     "audit_heads": lambda u, t, _: u.audit_heads(t, 0, 9),
     "last_audit_head": lambda u, t, _: u.last_audit_head(t),
@@ -114,7 +115,7 @@ def fill(unit: Any, make: Any) -> None:
     unit.save_webhook_endpoint(make.endpoint())
     unit.add_transaction(make.transaction(1, person_id=person.id, user_id="only"))
     unit.add_idempotency(make.idempotency())
-    unit.audit(make.ours, make.audit())
+    unit.audit(make.ours, make.audit(transaction="txn_0001"))
     unit.seal_audit(make.ours, {1: (1, b"1" * 32)})
     unit.add_audit_head(make.audit_head())
     unit.save_person_brake(make.ours, person.id, make.brake())

@@ -46,8 +46,16 @@ _SEQUENCES: Final = (
 _ENTRY: Final = select(audit_records).where(
     _row.tenant == bindparam("tenant_"), _row.sequence == bindparam("sequence_")
 )
+_PLACE: Final = select(_row.chain_position, _row.chain_hash).where(
+    _row.tenant == bindparam("tenant_"), _row.sequence == bindparam("sequence_")
+)
 _ENTRY_AT: Final = select(audit_records).where(
     _row.tenant == bindparam("tenant_"), _row.chain_position == bindparam("position_")
+)
+_ENTRIES_OF_TRANSACTION: Final = (
+    select(audit_records)
+    .where(_row.tenant == bindparam("tenant_"), _row.transaction_id == bindparam("transaction_"))
+    .order_by(_row.sequence)
 )
 _SEAL: Final = update(audit_records).where(
     _row.tenant == bindparam("tenant_"),
@@ -66,6 +74,7 @@ _LAST_HEAD: Final = (
     .order_by(_head.position.desc())
     .limit(1)
 )
+_LAST_HEAD_BEFORE: Final = _LAST_HEAD.where(_head.position < bindparam("before_"))
 _NEW_HEAD: Final = insert(audit_heads)
 _TENANTS: Final = (
     select(tenants.c.id.label("tenant")).union(select(_row.tenant), select(_head.tenant)).subquery()
@@ -131,6 +140,13 @@ class AuditRows(Session):
             return tuple(self._one_entry(tenant, sequence) for sequence in sequences)
         return tuple(self._entry(row) for row in rows)
 
+    def audit_entries_of(
+        self, tenant: TenantId, transaction_id: TransactionId
+    ) -> Sequence[AuditEntry]:
+        """See `moica_gateway.ports.UnitOfWork`."""
+        values = {"tenant_": tenant, "transaction_": transaction_id}
+        return tuple(self._entry(row) for row in self.all(_ENTRIES_OF_TRANSACTION, values))
+
     def audit_entry_at(self, tenant: TenantId, position: int) -> AuditEntry | None:
         """See `moica_gateway.ports.UnitOfWork`."""
         row = self.first(_ENTRY_AT, {"tenant_": tenant, "position_": position})
@@ -153,9 +169,12 @@ class AuditRows(Session):
         if changed != len(sealed):
             raise RuntimeError("expected audit records that are not sealed yet")
 
-    def last_audit_head(self, tenant: TenantId) -> AuditHead | None:
+    def last_audit_head(self, tenant: TenantId, *, before: int | None = None) -> AuditHead | None:
         """See `moica_gateway.ports.UnitOfWork`."""
-        row = self.first(_LAST_HEAD, {"tenant_": tenant})
+        if before is None:
+            row = self.first(_LAST_HEAD, {"tenant_": tenant})
+        else:
+            row = self.first(_LAST_HEAD_BEFORE, {"tenant_": tenant, "before_": before})
         return None if row is None else _head_of(row)
 
     def audit_heads(self, tenant: TenantId, after: int, limit: int) -> Sequence[AuditHead]:
@@ -186,8 +205,18 @@ class AuditRows(Session):
             row = None
         if row is not None:
             return self._entry(row)
+        try:
+            place = self.first(_PLACE, {"tenant_": tenant, "sequence_": sequence}) or {}
+        except VerificationError:
+            place = {}
+        position, hash_ = place.get("chain_position"), place.get("chain_hash")
         return AuditEntry(
-            tenant=tenant, sequence=sequence, record=None, position=None, hash=None, authentic=False
+            tenant=tenant,
+            sequence=sequence,
+            record=None,
+            position=position if isinstance(position, int) else None,
+            hash=hash_ if isinstance(hash_, bytes) else None,
+            authentic=False,
         )
 
     def _entry(self, row: Stored) -> AuditEntry:

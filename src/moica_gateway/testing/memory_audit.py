@@ -54,6 +54,18 @@ class MemoryAudit(MemoryPart):
         found = [e for s, e in self.state.audit.items() if e.tenant == tenant and s > after]
         return tuple(found[:limit])
 
+    def audit_entries_of(
+        self, tenant: TenantId, transaction_id: TransactionId
+    ) -> Sequence[AuditEntry]:
+        """See the port."""
+        return tuple(
+            entry
+            for entry in self.state.audit.values()
+            if entry.tenant == tenant
+            and entry.record is not None
+            and entry.record.transaction_id == transaction_id
+        )
+
     def audit_entry_at(self, tenant: TenantId, position: int) -> AuditEntry | None:
         """See the port."""
         return next(
@@ -74,9 +86,10 @@ class MemoryAudit(MemoryPart):
                 raise RuntimeError("expected audit records that are not sealed yet")
             state.audit[sequence] = evolve(entry, position=position, hash=hash_)
 
-    def last_audit_head(self, tenant: TenantId) -> AuditHead | None:
+    def last_audit_head(self, tenant: TenantId, *, before: int | None = None) -> AuditHead | None:
         """See the port."""
-        heads = self.audit_heads(tenant, 0, len(self.state.audit_heads))
+        found = self.audit_heads(tenant, 0, len(self.state.audit_heads))
+        heads = [head for head in found if before is None or head.position < before]
         return heads[-1] if heads else None
 
     def audit_heads(self, tenant: TenantId, after: int, limit: int) -> Sequence[AuditHead]:

@@ -1,0 +1,564 @@
+"""Whoever can write to the database, and has no key: each change is found, with its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+from attrs import evolve
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from moica_gateway.domain.audit import AuditHead
+from moica_gateway.domain.audit_check import Finding, Kind, Report
+from moica_gateway.domain.values import TenantId
+from moica_gateway.errors import VerificationError
+from tests.audit.conftest import BATCHES, OURS, SEALED, THEIRS, UNSEALED, World, check_file
+
+Found = list[tuple[Kind, int | None, int | None]]
+ROW: Final = "tenant = 'ours' AND chain_position = {}"
+
+
+def found(report: Report) -> Found:
+    """What, and where."""
+    return [(f.kind, f.first, f.last) for f in report.findings]
+
+
+def places(report: Report, position: int) -> bool:
+    """Whether something is said of that position."""
+    return any(
+        f.first is not None and f.last is not None and f.first <= position <= f.last
+        for f in report.findings
+    )
+
+
+def sequence(world: World, position: int) -> int:
+    """Of the record at that position."""
+    where = ROW.format(position)
+    ((number,),) = world.sql(f"SELECT sequence FROM audit_records WHERE {where}")  # noqa: S608
+    return int(number)
+
+
+def hash_of(previous: bytes, members: dict[str, Any]) -> bytes:
+    """By the reference page, not by the program."""
+    text = json.dumps(members, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    digest = hashlib.sha256(b"moica-audit-record/1\n" + text.encode()).digest()
+    return hashlib.sha256(b"moica-audit-link/1\n" + previous + digest).digest()
+
+
+def chain_anew(world: World, first: int = 1) -> None:
+    """All that needs no key: positions and hashes of every sealed record, from there on."""
+    rows = world.sql(
+        "SELECT sequence, at, action, actor, transaction_id, data FROM audit_records"
+        " WHERE tenant = 'ours' AND chain_hash IS NOT NULL ORDER BY sequence"
+    )
+    world.sql("UPDATE audit_records SET chain_position = NULL WHERE tenant = 'ours'")
+    previous = bytes(32)
+    for position, (number, at, action, actor, transaction_id, data) in enumerate(rows, 1):
+        if position >= first:
+            members = {
+                "v": 1,
+                "tenant": "ours",
+                "sequence": number,
+                "at": at.replace(" ", "T") + "Z",
+                "action": action,
+                "actor": actor,
+                "transaction_id": transaction_id,
+                "data": json.loads(data),
+            }
+            made = hash_of(previous, members)
+        else:
+            ((made,),) = world.sql(
+                "SELECT chain_hash FROM audit_records WHERE sequence = ?", number
+            )
+        world.sql(
+            "UPDATE audit_records SET chain_position = ?, chain_hash = ? WHERE sequence = ?",
+            position,
+            made,
+            number,
+        )
+        previous = made
+
+
+async def test_what_nobody_touched_is_whole(world: World) -> None:
+    """Both chains, from the database and from an export, with an older and the newest head."""
+    older = await world.head()
+    await world.grow(4)
+    newest = await world.head()
+    assert newest.position == SEALED + UNSEALED + 4
+    for heads in ((), (older,), (older, newest)):
+        report = await world.verify(heads)
+        assert (report.findings, report.sealed, report.last) == (
+            (),
+            newest.position,
+        ) * 1 + (newest.position,)
+        assert report.head == newest
+    assert (await world.verify(tenant=THEIRS)).findings == ()
+    ((whose, report),) = check_file(await world.export(), [older, newest])
+    assert (whose, report.findings, report.last) == (OURS, (), newest.position)
+    assert world.alarms == []
+
+
+async def test_records_that_wait_for_their_seal_are_counted(world: World) -> None:
+    """They are no finding, in the database and in an export."""
+    report = await world.verify()
+    assert (report.findings, report.unsealed, report.last) == ((), UNSEALED, SEALED)
+    ((_, report),) = check_file(await world.export(), [await world.head()])
+    assert (report.findings, report.unsealed, report.last) == ((), UNSEALED, SEALED)
+
+
+# -- edited ----------------------------------------------------------------------------------------
+
+OTHER: Final[dict[str, tuple[Any, ...]]] = {
+    "at": ("2031-01-01 00:00:00.000000", "yesterday", 5, None),
+    "action": ("transaction.other", "", 5, b"x"),
+    "actor": ("cli", b"\xff"),
+    "transaction_id": ("txn_9", None, 5),
+    "data": ("{}", '{"n": 1.5}', '{"n": 99999999999999999999}', "no JSON", "[]", None, "null"),
+    "chain_hash": (b"?" * 32, b"", "text", None),
+    "mac": (b"?" * 32, b"", None, "text"),
+    "chain_position": (None, "text", 2.5, 1000, -3),
+    "tenant": ("nobody",),
+    "sequence": (999, -5),
+}
+
+
+@pytest.mark.parametrize("position", [1, 6, 10, SEALED])
+@pytest.mark.parametrize(
+    ("column", "value"), [(c, v) for c, values in OTHER.items() for v in values]
+)
+async def test_an_edited_column_is_found_at_its_record(
+    world: World, column: str, value: Any, position: int
+) -> None:
+    """Whatever column, whatever is put in, in the first record, in the middle, in the last."""
+    number = sequence(world, position)
+    world.sql("PRAGMA ignore_check_constraints = ON")
+    loose = "NOT NULL" if value is None and column in ("at", "action", "actor", "data") else ""
+    if loose:
+        # A NULL does not fit; an empty text is as unreadable.
+        value = ""
+    ((before,),) = world.sql(f"SELECT {column} FROM audit_records WHERE sequence = ?", number)  # noqa: S608
+    if before == value:
+        value = "txn_8"
+    world.sql(f"UPDATE audit_records SET {column} = ? WHERE sequence = ?", value, number)  # noqa: S608
+    report = await world.verify()
+    assert places(report, position), report.findings
+    assert len(report.findings) <= 2
+    if column not in ("chain_position", "tenant", "sequence"):
+        lost = column == "chain_hash" and position == SEALED and value is None
+        assert report.findings[0].place == f"record {number}" or lost
+        assert (Kind.EDITED, position, position) in found(report) or lost
+
+
+async def test_an_edited_record_with_its_hash_made_anew_is_found_at_its_place(
+    world: World,
+) -> None:
+    """By the MAC; in an export, which has none, at the next one or by the head."""
+    for position in (1, 6, SEALED - 1):
+        world.sql(
+            f"UPDATE audit_records SET action = 'x' WHERE {ROW.format(position)}"  # noqa: S608
+        )
+    ((head,),) = [[await world.head()]]
+    chain = await world.verify()
+    assert found(chain) == [(Kind.EDITED, p, p) for p in (1, 6, SEALED - 1)]
+    chain_anew(world)
+    report = await world.verify()
+    for position in (1, 6, SEALED - 1):
+        assert (Kind.EDITED, position, position) in found(report)
+    ((_, exported),) = check_file(await world.export(), [head])
+    assert found(exported) == [(Kind.REPLACED, 1, SEALED)]
+
+
+async def test_an_unsealed_record_that_was_edited_is_found_and_never_sealed(world: World) -> None:
+    """Its MAC is another: the sealer raises an alarm, once, and signs nothing of it."""
+    world.sql(
+        "UPDATE audit_records SET actor = 'cli' WHERE sequence = (SELECT max(sequence)"
+        " FROM audit_records WHERE tenant = 'ours')"
+    )
+    report = await world.verify()
+    assert [(f.kind, f.place) for f in report.findings] == [(Kind.INSERTED, "record 27")]
+
+    async def seal(_store: Any, sealing: Any, _trail: Any) -> None:
+        for _ in range(2):
+            with pytest.raises(VerificationError):
+                await sealing.seal(OURS)
+        assert await sealing.seal(THEIRS) is not None
+
+    await world.open(seal)
+    assert world.alarms == ["security.audit_tampered"]
+    assert (await world.verify()).last == SEALED
+
+
+# -- deleted, inserted, reordered ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("position", [1, 2, 6, 7, SEALED - 1])
+async def test_a_deleted_record_is_found_at_its_position(world: World, position: int) -> None:
+    """The first, one that ended a batch, one in the middle; in an export as well."""
+    head = await world.head()
+    world.sql(f"DELETE FROM audit_records WHERE {ROW.format(position)}")  # noqa: S608
+    assert found(await world.verify()) == [(Kind.DELETED, position, position)]
+    ((_, exported),) = check_file(await world.export(), [head])
+    assert found(exported) == [(Kind.DELETED, position, position)]
+
+
+async def test_several_deleted_records_are_one_finding(world: World) -> None:
+    """From the first to the last of them."""
+    world.sql("DELETE FROM audit_records WHERE tenant = 'ours' AND chain_position BETWEEN 4 AND 8")
+    assert found(await world.verify()) == [(Kind.DELETED, 4, 8)]
+
+
+@pytest.mark.parametrize("position", [1, 6, SEALED])
+async def test_a_deleted_record_whose_gap_was_closed_is_found(world: World, position: int) -> None:
+    """All positions and hashes behind it made anew: the signed heads name others."""
+    head = await world.head()
+    world.sql(f"DELETE FROM audit_records WHERE {ROW.format(position)}")  # noqa: S608
+    chain_anew(world)
+    report = await world.verify()
+    assert any(f.first is not None and f.first <= position for f in report.findings)
+    assert (Kind.TRUNCATED, SEALED, SEALED) in found(report)
+    ((_, exported),) = check_file(await world.export(), [head])
+    assert (Kind.TRUNCATED, SEALED, SEALED) in found(exported)
+
+
+INSERT: Final = (
+    "INSERT INTO audit_records (sequence, tenant, at, action, actor, data, chain_position,"
+    " chain_hash, mac) VALUES (?, 'ours', '2026-04-24 06:00:00.000000', 'x', 'cli', '{}', ?, ?, ?)"
+)
+
+
+@pytest.mark.parametrize("mac", [None, b"m" * 32])
+@pytest.mark.parametrize("number", [-7, 0, 999])
+async def test_an_inserted_record_is_found(world: World, number: int, mac: bytes | None) -> None:
+    """Not sealed, before all others or behind them."""
+    world.sql(INSERT, number, None, None, mac)
+    report = await world.verify()
+    assert [(f.kind, f.place) for f in report.findings] == [(Kind.INSERTED, f"record {number}")]
+
+
+async def test_a_record_inserted_behind_the_last_one_and_chained_is_found(world: World) -> None:
+    """Its hash is right; no head covers it, and its MAC is none."""
+    world.sql("DELETE FROM audit_records WHERE tenant = 'ours' AND chain_position IS NULL")
+    world.sql(INSERT, 999, SEALED + 1, b"?" * 32, None)
+    chain_anew(world)
+    report = await world.verify()
+    assert found(report) == [
+        (Kind.EDITED, SEALED + 1, SEALED + 1),
+        (Kind.UNSIGNED, SEALED + 1, SEALED + 1),
+    ]
+
+
+async def test_a_record_inserted_in_the_middle_is_found(world: World) -> None:
+    """With everything behind it moved on and made anew."""
+    head = await world.head()
+    # Room for it: the sequences behind move, too, which their MACs cover.
+    world.sql("UPDATE audit_records SET sequence = sequence + 1000 WHERE chain_position >= 6")
+    world.sql(INSERT, 500, None, b"?" * 32, None)
+    chain_anew(world)
+    report = await world.verify()
+    assert (Kind.EDITED, 6, 6) in found(report)
+    ((_, exported),) = check_file(await world.export(), [head])
+    assert exported.findings
+    assert exported.findings[0].first in (2, 6)
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, 2), (3, 4), (2, 9), (12, SEALED)])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ("chain_position", "chain_hash"),
+        ("chain_position",),
+        ("sequence",),
+        ("at", "action", "actor", "transaction_id", "data", "mac"),
+        ("at", "action", "actor", "transaction_id", "data", "mac", "chain_hash"),
+    ],
+)
+async def test_swapped_records_are_found_at_both_places(
+    world: World, columns: tuple[str, ...], one: int, other: int
+) -> None:
+    """Their places in the chain, their numbers, or what is in them."""
+    numbers = sequence(world, one), sequence(world, other)
+    rows = [
+        world.sql(f"SELECT {', '.join(columns)} FROM audit_records WHERE sequence = ?", n)[0]  # noqa: S608
+        for n in numbers
+    ]
+    if "chain_position" in columns:
+        world.sql(
+            "UPDATE audit_records SET chain_position = NULL WHERE sequence IN (?, ?)", *numbers
+        )
+    if columns == ("sequence",):
+        for before, after in ((numbers[0], -1), (numbers[1], numbers[0]), (-1, numbers[1])):
+            world.sql("UPDATE audit_records SET sequence = ? WHERE sequence = ?", after, before)
+    else:
+        sets = ", ".join(f"{column} = ?" for column in columns)
+        for number, values in zip(numbers, reversed(rows), strict=True):
+            world.sql(f"UPDATE audit_records SET {sets} WHERE sequence = ?", *values, number)  # noqa: S608
+    report = await world.verify()
+    kinds = {f.kind for f in report.findings}
+    moved = columns in (("sequence",), ("chain_position", "chain_hash"))
+    assert Kind.REORDERED in kinds if moved else kinds == {Kind.EDITED}
+    if moved:
+        assert places(report, one) or places(report, other)
+    else:
+        assert places(report, one)
+        assert places(report, other)
+
+
+# -- truncated, replaced, unsigned -----------------------------------------------------------------
+
+
+async def test_a_tail_that_was_cut_off_is_found_by_the_heads(world: World) -> None:
+    """By the gateway's own; and where those were cut off, too, by one that was kept elsewhere."""
+    newest = await world.head()
+    cut = sum(BATCHES[:3])
+    world.sql(
+        "DELETE FROM audit_records WHERE tenant = 'ours' AND (chain_position > ? OR"
+        " chain_position IS NULL)",
+        cut,
+    )
+    expected = [(Kind.TRUNCATED, cut + 1, SEALED)]
+    assert found(await world.verify()) == expected
+    world.sql("DELETE FROM audit_heads WHERE tenant = 'ours' AND position > ?", cut)
+    assert found(await world.verify()) == []
+    assert found(await world.verify([newest])) == expected
+    lines = await world.export()
+    ((_, exported),) = check_file(lines, [newest])
+    assert found(exported) == expected
+    older = await world.head()
+    assert older.position == cut
+    ((_, exported),) = check_file(lines, [older])
+    assert found(exported) == []
+
+
+async def test_everything_that_was_cut_off_is_found_by_a_kept_head(world: World) -> None:
+    """Not one record and no head is left."""
+    newest = await world.head()
+    world.sql("DELETE FROM audit_records WHERE tenant = 'ours'")
+    assert found(await world.verify()) == [(Kind.TRUNCATED, 1, SEALED)]
+    world.sql("DELETE FROM audit_heads WHERE tenant = 'ours'")
+    assert found(await world.verify([newest])) == [(Kind.TRUNCATED, 1, SEALED)]
+    ((_, exported),) = check_file([], [newest])
+    assert found(exported) == [(Kind.TRUNCATED, 1, SEALED)]
+
+
+async def test_a_chain_replaced_as_a_whole_is_found(world: World) -> None:
+    """Every record other, every hash right, the heads signed by a key of the forger's."""
+    older = await world.head()
+    world.sql("UPDATE audit_records SET actor = 'nobody' WHERE tenant = 'ours'")
+    chain_anew(world)
+    report = await world.verify()
+    assert [p for p in range(1, SEALED + 1) if not places(report, p)] == []
+    forger = Ed25519PrivateKey.generate()
+    public = forger.public_key().public_bytes_raw()
+    for position, hash_ in world.sql(
+        "SELECT chain_position, chain_hash FROM audit_records WHERE tenant = 'ours'"
+        " AND chain_position IN (SELECT position FROM audit_heads WHERE tenant = 'ours')"
+    ):
+        made = AuditHead(tenant=OURS, position=position, hash=hash_, at=older.at, public_key=public)
+        world.sql(
+            "UPDATE audit_heads SET hash = ?, at = ?, public_key = ?, signature = ?"
+            " WHERE tenant = 'ours' AND position = ?",
+            hash_,
+            older.at.strftime("%Y-%m-%d %H:%M:%S.%f"),
+            public,
+            forger.sign(made.signed_bytes),
+            position,
+        )
+    lines = await world.export()
+    ((_, exported),) = check_file(lines, [older])
+    assert (Kind.REPLACED, 1, SEALED) in found(exported)
+    assert {f.kind for f in exported.findings} == {Kind.REPLACED, Kind.UNSIGNED}
+    # Only who believes the forger's key believes the forgery.
+    ((_, believed),) = check_file(lines, [], [public])
+    assert found(believed) == []
+    assert Kind.UNSIGNED in {f.kind for f in (await world.verify()).findings}
+
+
+async def test_a_chain_that_was_unsealed_to_be_sealed_anew_is_found(world: World) -> None:
+    """Records deleted and every trace of the chain wiped: who kept a head finds out, and a process
+    that has sealed before seals no more."""
+    newest = await world.head()
+
+    async def work(_store: Any, sealing: Any, _trail: Any) -> None:
+        await sealing.seal(OURS)
+        world.sql("DELETE FROM audit_heads WHERE tenant = 'ours'")
+        world.sql(f"DELETE FROM audit_records WHERE {ROW.format(6)}")  # noqa: S608
+        world.sql("UPDATE audit_records SET chain_position = NULL, chain_hash = NULL")
+        with pytest.raises(VerificationError):
+            await sealing.seal(OURS)
+
+    await world.open(work)
+    assert world.alarms == ["security.audit_tampered"]
+
+    async def another_process(_store: Any, sealing: Any, _trail: Any) -> None:
+        await sealing.seal(OURS)
+
+    await world.open(another_process)
+    assert found(await world.verify()) == []
+    assert (await world.verify([newest])).findings[0].kind is Kind.REPLACED
+
+
+HEADS: Final[dict[str, str]] = {
+    "a hash": "UPDATE audit_heads SET hash = randomblob(32) WHERE position = 6",
+    "a position": "UPDATE audit_heads SET position = 7 WHERE position = 6",
+    "a time": "UPDATE audit_heads SET at = '2031-01-01 00:00:00.000000' WHERE position = 6",
+    "a signature": "UPDATE audit_heads SET signature = randomblob(64) WHERE position = 6",
+    "a key": "UPDATE audit_heads SET public_key = randomblob(32) WHERE position = 6",
+    "something unreadable": "UPDATE audit_heads SET at = 'soon' WHERE position = 6",
+    "text": "UPDATE audit_heads SET signature = 'text' WHERE position = 6",
+    "all": "DELETE FROM audit_heads WHERE tenant = 'ours'",
+    "the newest": f"DELETE FROM audit_heads WHERE position = {SEALED}",
+}
+
+
+@pytest.mark.parametrize("what", HEADS)
+async def test_meddling_with_heads_is_found(world: World, what: str) -> None:
+    """A head that was changed is not signed; without heads the chain is not covered."""
+    world.sql(HEADS[what])
+    report = await world.verify()
+    assert {f.kind for f in report.findings} == {Kind.UNSIGNED}
+
+
+SEALER: Final[dict[str, str]] = {
+    "the newest head is another": "UPDATE audit_heads SET hash = randomblob(32)",
+    "the newest head cannot be read": "UPDATE audit_heads SET at = 'soon'",
+    "the newest head is an older one": f"DELETE FROM audit_heads WHERE position = {SEALED}",
+    "no head": "DELETE FROM audit_heads",
+    "the newest record is gone": f"DELETE FROM audit_records WHERE chain_position = {SEALED}",
+    "the newest hash is another": f"UPDATE audit_records SET chain_hash = randomblob(32)"
+    f" WHERE chain_position = {SEALED}",
+    "the newest hash cannot be read": f"UPDATE audit_records SET chain_hash = 'text'"
+    f" WHERE chain_position = {SEALED}",
+    "an unsealed record cannot be read": "UPDATE audit_records SET at = 'soon'"
+    " WHERE chain_position IS NULL",
+    "an unsealed record says that it is sealed": "UPDATE audit_records SET chain_position = 900,"
+    " chain_hash = randomblob(32) WHERE sequence = 27",
+}
+
+
+@pytest.mark.parametrize("what", SEALER)
+async def test_the_sealer_signs_nothing_of_a_chain_that_was_meddled_with(
+    world: World, what: str
+) -> None:
+    """It stops, raises an alarm, and goes on once everything is as it was."""
+    before = world.file.read_bytes()
+    world.sql(SEALER[what])
+    meddled = (await world.export(),)
+
+    async def seal(_store: Any, sealing: Any, _trail: Any) -> None:
+        with pytest.raises(VerificationError) as raised:
+            await sealing.seal(OURS)
+        assert raised.value.code == "vault_tampered"
+
+    await world.open(seal)
+    assert world.alarms == ["security.audit_tampered"]
+    assert (await world.export(),) == meddled
+    world.file.write_bytes(before)
+    await world.grow(1)
+    assert (await world.verify()).findings == ()
+
+
+# -- heads from outside ----------------------------------------------------------------------------
+
+
+async def test_a_kept_head_of_another_chain_is_not_agreed_with(world: World) -> None:
+    """A fork that was sealed by the same key: from the last common head on."""
+    template = world.file.read_bytes()
+    await world.grow(5)
+    kept = await world.head()
+    world.file.write_bytes(template)
+    world.clock.advance_now(9)
+    await world.grow(7)
+    report = await world.verify([kept])
+    assert found(report) == [(Kind.REPLACED, SEALED + 1, kept.position)]
+
+
+async def test_a_kept_head_by_another_key_is_a_finding(world: World) -> None:
+    """It is not believed, and nobody gets past it."""
+    kept = await world.head()
+    other = Ed25519PrivateKey.generate()
+    forged = evolve(
+        kept,
+        at=kept.at + timedelta(1),
+        public_key=other.public_key().public_bytes_raw(),
+    )
+    forged = forged.signed(other.sign(forged.signed_bytes))
+    assert found(await world.verify([forged])) == [(Kind.UNSIGNED, SEALED, SEALED)]
+
+
+# -- anything --------------------------------------------------------------------------------------
+
+
+def _one(findings: tuple[Finding, ...], where: Callable[[Finding], bool]) -> bool:
+    return any(where(f) for f in findings)
+
+
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(data=st.data())
+async def test_any_tampering_is_found(world: World, template: bytes, data: st.DataObject) -> None:
+    """Random statements on random sealed records, hashes made anew or not."""
+    world.file.write_bytes(template)
+    newest = await world.head()
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(1, SEALED))
+        other = data.draw(st.integers(1, SEALED).filter(lambda n, p=position: n != p))
+        where = ROW.format(position)
+        match data.draw(st.sampled_from(["edit", "delete", "insert", "swap", "cut"])):
+            case "edit":
+                column = data.draw(st.sampled_from(["action", "actor", "transaction_id"]))
+                text = data.draw(st.text("abc", min_size=3, max_size=5))
+                world.sql(f"UPDATE audit_records SET {column} = ? WHERE {where}", text)  # noqa: S608
+            case "delete":
+                world.sql(f"DELETE FROM audit_records WHERE {where}")  # noqa: S608
+            case "insert":
+                ((number,),) = world.sql("SELECT max(sequence) + 1 FROM audit_records")
+                world.sql(INSERT, number, None, None, None)
+            case "swap":
+                rows = world.sql(
+                    "SELECT sequence, action, data FROM audit_records WHERE tenant = 'ours' AND"
+                    " chain_position IN (?, ?)",
+                    position,
+                    other,
+                )
+                if len(rows) == 2:
+                    for (_, action, content), (number, *_) in (rows, rows[::-1]):
+                        world.sql(
+                            "UPDATE audit_records SET action = ?, data = ? WHERE sequence = ?",
+                            action,
+                            content,
+                            number,
+                        )
+            case "cut":
+                world.sql(
+                    "DELETE FROM audit_records WHERE tenant = 'ours' AND chain_position >= ?",
+                    position,
+                )
+    if data.draw(st.booleans()):
+        chain_anew(world)
+    assert (await world.verify([newest])).findings
+    sealed = [line for line in await world.export() if '"type":"unsealed"' not in line]
+    changed = sealed != [line for line in check_template(template, world) if "unsealed" not in line]
+    if changed:
+        ((_, exported),) = check_file(sealed, [newest])
+        assert exported.findings
+
+
+_TEMPLATE: dict[int, list[str]] = {}
+
+
+def check_template(template: bytes, world: World) -> list[str]:
+    """The export of what was not touched."""
+    return _TEMPLATE[id(template)]
+
+
+@pytest.fixture(autouse=True)
+async def _export_of_the_template(template: bytes, world: World) -> None:
+    if id(template) not in _TEMPLATE:
+        _TEMPLATE[id(template)] = await world.export(TenantId("ours"))
