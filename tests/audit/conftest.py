@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import Secret, TenantId, TransactionId
 from moica_gateway.services.audit import AuditTrail
 from moica_gateway.services.sealing import Sealing
-from moica_gateway.stores import DerivedSeals, migrate, open_store, signed_by
+from moica_gateway.stores import DerivedSeals, SqlStore, migrate, open_store, signed_by
 from moica_gateway.testing.clock import FrozenClock
 from moica_gateway.testing.random import SeededRandom
 
@@ -45,34 +45,45 @@ def record(clock: FrozenClock, n: int) -> AuditRecord:
 
 @frozen
 class World:
-    """One database file, and what can be asked of it."""
+    """One database that is meddled with and put back, and what can be asked of it."""
 
     file: Path
+    store: SqlStore
     clock: FrozenClock
     alarms: list[str]
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
         """As somebody with the file would."""
         with closing(sqlite3.connect(self.file, isolation_level=None)) as database:
+            database.execute("PRAGMA synchronous = OFF").close()
             return database.execute(statement, values).fetchall()
 
+    def restore(self) -> None:
+        """As it was left."""
+        with closing(sqlite3.connect(self.file, isolation_level=None)) as database:
+            database.executescript(
+                f"""
+                PRAGMA synchronous = OFF;
+                ATTACH '{self.file}.template' AS template;
+                BEGIN;
+                DELETE FROM audit_records;
+                DELETE FROM audit_heads;
+                INSERT INTO audit_records SELECT * FROM template.audit_records;
+                INSERT INTO audit_heads SELECT * FROM template.audit_heads;
+                COMMIT;
+                """  # noqa: S608 - a test's own file
+            )
+
     async def open(self, work: Callable[[Any, Sealing, AuditTrail], Awaitable[Any]]) -> Any:
-        """With the store open; sealing and reading as the gateway would."""
-        store = open_store(
-            f"sqlite:///{self.file}",
-            master_key=MASTER_KEY,
-            clock=self.clock,
-            random=SeededRandom(7),
-        )
+        """As a process that has just started: it remembers nothing."""
         seals = DerivedSeals(MASTER_KEY)
 
         def alarm(name: str, _fields: Any) -> None:
             self.alarms.append(name)
 
-        async with store:
-            sealing = Sealing(store=store, clock=self.clock, seals=seals, alarm=alarm)
-            trail = AuditTrail(store=store, seals=seals, sealing=sealing)
-            return await work(store, sealing, trail)
+        sealing = Sealing(store=self.store, clock=self.clock, seals=seals, alarm=alarm)
+        trail = AuditTrail(store=self.store, seals=seals, sealing=sealing)
+        return await work(self.store, sealing, trail)
 
     async def verify(self, heads: Sequence[AuditHead] = (), tenant: TenantId = OURS) -> Report:
         """The walk."""
@@ -124,38 +135,46 @@ async def write(store: Any, clock: FrozenClock, first: int, count: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The database as it was left."""
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The one database, and beside it how it was left."""
     file = tmp_path_factory.mktemp("audit") / "gateway.db"
-    migrate(f"sqlite:///{file}")
-    world = World(file, FrozenClock(), [])
+    url = f"sqlite:///{file}"
+    migrate(url)
+    clock = FrozenClock()
+    store = open_store(url, master_key=MASTER_KEY, clock=clock, random=SeededRandom(7))
+    world = World(file, store, clock, [])
 
     async def fill(store: Any, sealing: Sealing, _trail: AuditTrail) -> None:
+        await store.open()
         for tenant in (OURS, THEIRS):
-            made = Tenant(id=tenant, name="x", created_at=world.clock.now(), policy=TenantPolicy())
+            made = Tenant(id=tenant, name="x", created_at=clock.now(), policy=TenantPolicy())
             await store.write(lambda u, made=made: u.save_tenant(made))
         written = 0
         for count in BATCHES:
-            await write(store, world.clock, written, count)
+            await write(store, clock, written, count)
             written += count
-            world.clock.advance_now(1.25)
+            clock.advance_now(1.25)
             for tenant in (OURS, THEIRS):
                 await sealing.seal(tenant)
-        await write(store, world.clock, written, UNSEALED)
+        await write(store, clock, written, UNSEALED)
 
     asyncio.run(world.open(fill))
-    return file.read_bytes()
+    with (
+        closing(sqlite3.connect(file)) as database,
+        closing(sqlite3.connect(f"{file}.template")) as template,
+    ):
+        database.backup(template)
+    clock.advance_now(60)
+    yield world
+    asyncio.run(store.close())
 
 
 @pytest.fixture
-def world(template: bytes, tmp_path: Path) -> World:
-    """A copy."""
-    file = tmp_path / "gateway.db"
-    file.touch(mode=0o600)
-    file.write_bytes(template)
-    clock = FrozenClock()
-    clock.advance_now(60)
-    return World(file, clock, [])
+def world(kept: World) -> World:
+    """As it was left."""
+    kept.restore()
+    kept.alarms.clear()
+    return kept
 
 
 def check_file(

@@ -1,10 +1,12 @@
 """Whoever can write to the database, and has no key: each change is found, with its place."""
 
+# Statements are made of this file's own words, for a database of its own.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -15,8 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moica_gateway.domain.audit import AuditHead
-from moica_gateway.domain.audit_check import Finding, Kind, Report
-from moica_gateway.domain.values import TenantId
+from moica_gateway.domain.audit_check import Kind, Report
 from moica_gateway.errors import VerificationError
 from tests.audit.conftest import BATCHES, OURS, SEALED, THEIRS, UNSEALED, World, check_file
 
@@ -40,7 +41,7 @@ def places(report: Report, position: int) -> bool:
 def sequence(world: World, position: int) -> int:
     """Of the record at that position."""
     where = ROW.format(position)
-    ((number,),) = world.sql(f"SELECT sequence FROM audit_records WHERE {where}")  # noqa: S608
+    ((number,),) = world.sql(f"SELECT sequence FROM audit_records WHERE {where}")
     return int(number)
 
 
@@ -128,7 +129,7 @@ OTHER: Final[dict[str, tuple[Any, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("position", [1, 6, 10, SEALED])
+@pytest.mark.parametrize("position", [1, 6, SEALED])
 @pytest.mark.parametrize(
     ("column", "value"), [(c, v) for c, values in OTHER.items() for v in values]
 )
@@ -142,10 +143,10 @@ async def test_an_edited_column_is_found_at_its_record(
     if loose:
         # A NULL does not fit; an empty text is as unreadable.
         value = ""
-    ((before,),) = world.sql(f"SELECT {column} FROM audit_records WHERE sequence = ?", number)  # noqa: S608
+    ((before,),) = world.sql(f"SELECT {column} FROM audit_records WHERE sequence = ?", number)
     if before == value:
         value = "txn_8"
-    world.sql(f"UPDATE audit_records SET {column} = ? WHERE sequence = ?", value, number)  # noqa: S608
+    world.sql(f"UPDATE audit_records SET {column} = ? WHERE sequence = ?", value, number)
     report = await world.verify()
     assert places(report, position), report.findings
     assert len(report.findings) <= 2
@@ -160,9 +161,7 @@ async def test_an_edited_record_with_its_hash_made_anew_is_found_at_its_place(
 ) -> None:
     """By the MAC; in an export, which has none, at the next one or by the head."""
     for position in (1, 6, SEALED - 1):
-        world.sql(
-            f"UPDATE audit_records SET action = 'x' WHERE {ROW.format(position)}"  # noqa: S608
-        )
+        world.sql(f"UPDATE audit_records SET action = 'x' WHERE {ROW.format(position)}")
     ((head,),) = [[await world.head()]]
     chain = await world.verify()
     assert found(chain) == [(Kind.EDITED, p, p) for p in (1, 6, SEALED - 1)]
@@ -201,7 +200,7 @@ async def test_an_unsealed_record_that_was_edited_is_found_and_never_sealed(worl
 async def test_a_deleted_record_is_found_at_its_position(world: World, position: int) -> None:
     """The first, one that ended a batch, one in the middle; in an export as well."""
     head = await world.head()
-    world.sql(f"DELETE FROM audit_records WHERE {ROW.format(position)}")  # noqa: S608
+    world.sql(f"DELETE FROM audit_records WHERE {ROW.format(position)}")
     assert found(await world.verify()) == [(Kind.DELETED, position, position)]
     ((_, exported),) = check_file(await world.export(), [head])
     assert found(exported) == [(Kind.DELETED, position, position)]
@@ -217,7 +216,7 @@ async def test_several_deleted_records_are_one_finding(world: World) -> None:
 async def test_a_deleted_record_whose_gap_was_closed_is_found(world: World, position: int) -> None:
     """All positions and hashes behind it made anew: the signed heads name others."""
     head = await world.head()
-    world.sql(f"DELETE FROM audit_records WHERE {ROW.format(position)}")  # noqa: S608
+    world.sql(f"DELETE FROM audit_records WHERE {ROW.format(position)}")
     chain_anew(world)
     report = await world.verify()
     assert any(f.first is not None and f.first <= position for f in report.findings)
@@ -284,7 +283,7 @@ async def test_swapped_records_are_found_at_both_places(
     """Their places in the chain, their numbers, or what is in them."""
     numbers = sequence(world, one), sequence(world, other)
     rows = [
-        world.sql(f"SELECT {', '.join(columns)} FROM audit_records WHERE sequence = ?", n)[0]  # noqa: S608
+        world.sql(f"SELECT {', '.join(columns)} FROM audit_records WHERE sequence = ?", n)[0]
         for n in numbers
     ]
     if "chain_position" in columns:
@@ -297,7 +296,7 @@ async def test_swapped_records_are_found_at_both_places(
     else:
         sets = ", ".join(f"{column} = ?" for column in columns)
         for number, values in zip(numbers, reversed(rows), strict=True):
-            world.sql(f"UPDATE audit_records SET {sets} WHERE sequence = ?", *values, number)  # noqa: S608
+            world.sql(f"UPDATE audit_records SET {sets} WHERE sequence = ?", *values, number)
     report = await world.verify()
     kinds = {f.kind for f in report.findings}
     moved = columns in (("sequence",), ("chain_position", "chain_hash"))
@@ -387,7 +386,7 @@ async def test_a_chain_that_was_unsealed_to_be_sealed_anew_is_found(world: World
     async def work(_store: Any, sealing: Any, _trail: Any) -> None:
         await sealing.seal(OURS)
         world.sql("DELETE FROM audit_heads WHERE tenant = 'ours'")
-        world.sql(f"DELETE FROM audit_records WHERE {ROW.format(6)}")  # noqa: S608
+        world.sql(f"DELETE FROM audit_records WHERE {ROW.format(6)}")
         world.sql("UPDATE audit_records SET chain_position = NULL, chain_hash = NULL")
         with pytest.raises(VerificationError):
             await sealing.seal(OURS)
@@ -446,9 +445,8 @@ async def test_the_sealer_signs_nothing_of_a_chain_that_was_meddled_with(
     world: World, what: str
 ) -> None:
     """It stops, raises an alarm, and goes on once everything is as it was."""
-    before = world.file.read_bytes()
     world.sql(SEALER[what])
-    meddled = (await world.export(),)
+    meddled = await world.export()
 
     async def seal(_store: Any, sealing: Any, _trail: Any) -> None:
         with pytest.raises(VerificationError) as raised:
@@ -457,8 +455,8 @@ async def test_the_sealer_signs_nothing_of_a_chain_that_was_meddled_with(
 
     await world.open(seal)
     assert world.alarms == ["security.audit_tampered"]
-    assert (await world.export(),) == meddled
-    world.file.write_bytes(before)
+    assert await world.export() == meddled
+    world.restore()
     await world.grow(1)
     assert (await world.verify()).findings == ()
 
@@ -468,10 +466,9 @@ async def test_the_sealer_signs_nothing_of_a_chain_that_was_meddled_with(
 
 async def test_a_kept_head_of_another_chain_is_not_agreed_with(world: World) -> None:
     """A fork that was sealed by the same key: from the last common head on."""
-    template = world.file.read_bytes()
     await world.grow(5)
     kept = await world.head()
-    world.file.write_bytes(template)
+    world.restore()
     world.clock.advance_now(9)
     await world.grow(7)
     report = await world.verify([kept])
@@ -494,17 +491,14 @@ async def test_a_kept_head_by_another_key_is_a_finding(world: World) -> None:
 # -- anything --------------------------------------------------------------------------------------
 
 
-def _one(findings: tuple[Finding, ...], where: Callable[[Finding], bool]) -> bool:
-    return any(where(f) for f in findings)
-
-
 @settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(data=st.data())
-async def test_any_tampering_is_found(world: World, template: bytes, data: st.DataObject) -> None:
+async def test_any_tampering_is_found(world: World, data: st.DataObject) -> None:
     """Random statements on random sealed records, hashes made anew or not."""
-    world.file.write_bytes(template)
+    world.restore()
+    untouched = await sealed_lines(world)
     newest = await world.head()
     for _ in range(data.draw(st.integers(1, 3))):
         position = data.draw(st.integers(1, SEALED))
@@ -514,9 +508,9 @@ async def test_any_tampering_is_found(world: World, template: bytes, data: st.Da
             case "edit":
                 column = data.draw(st.sampled_from(["action", "actor", "transaction_id"]))
                 text = data.draw(st.text("abc", min_size=3, max_size=5))
-                world.sql(f"UPDATE audit_records SET {column} = ? WHERE {where}", text)  # noqa: S608
+                world.sql(f"UPDATE audit_records SET {column} = ? WHERE {where}", text)
             case "delete":
-                world.sql(f"DELETE FROM audit_records WHERE {where}")  # noqa: S608
+                world.sql(f"DELETE FROM audit_records WHERE {where}")
             case "insert":
                 ((number,),) = world.sql("SELECT max(sequence) + 1 FROM audit_records")
                 world.sql(INSERT, number, None, None, None)
@@ -543,22 +537,12 @@ async def test_any_tampering_is_found(world: World, template: bytes, data: st.Da
     if data.draw(st.booleans()):
         chain_anew(world)
     assert (await world.verify([newest])).findings
-    sealed = [line for line in await world.export() if '"type":"unsealed"' not in line]
-    changed = sealed != [line for line in check_template(template, world) if "unsealed" not in line]
-    if changed:
+    sealed = await sealed_lines(world)
+    if sealed != untouched:
         ((_, exported),) = check_file(sealed, [newest])
         assert exported.findings
 
 
-_TEMPLATE: dict[int, list[str]] = {}
-
-
-def check_template(template: bytes, world: World) -> list[str]:
-    """The export of what was not touched."""
-    return _TEMPLATE[id(template)]
-
-
-@pytest.fixture(autouse=True)
-async def _export_of_the_template(template: bytes, world: World) -> None:
-    if id(template) not in _TEMPLATE:
-        _TEMPLATE[id(template)] = await world.export(TenantId("ours"))
+async def sealed_lines(world: World) -> list[str]:
+    """Of an export, what the chain covers."""
+    return [line for line in await world.export() if '"type":"unsealed"' not in line]
