@@ -71,15 +71,16 @@ async def play_cancel(stage: Stage, *plan: str) -> Points:
 
 
 async def play_sealing(stage: Stage, point: str) -> Points:
-    """A signature, and a second life that goes on with the chain of audit records."""
+    """Two signatures, and a second life that goes on with the chain of audit records."""
     async with stage.borrowed() as citizen, stage.gateway(point) as lives:
         async with holder(stage, lives, citizen):
-            ended = await sign(stage, lives, citizen)
+            ended = [await sign(stage, lives, citizen)]
             await lives.until(lambda: lives.all[0].dead)
+            ended.append(await sign(stage, lives, citizen))
             await lives.until(
                 lambda: any(life.passed(f"{_SEALING}: committed") for life in lives.all[1:])
             )
-        await check(stage, lives, ended)
+        await check(stage, lives, *ended)
         return _points(lives)
 
 

@@ -82,10 +82,7 @@ def verify(
         _say(whose, report)
     if not reports:
         click.echo("no audit record; 沒有稽核紀錄", err=True)
-    wanted = {head.tenant for head in heads if tenant in (None, head.tenant)}
     if not reports or any(report.findings for _, report in reports):
-        context.exit(1)
-    if wanted - {whose for whose, _ in reports}:
         context.exit(1)
 
 
@@ -153,7 +150,10 @@ async def _chosen(trail: AuditTrail, tenant: str | None) -> Sequence[TenantId]:
 async def _verify_all(
     trail: AuditTrail, tenant: str | None, heads: Sequence[AuditHead]
 ) -> list[tuple[str, Report]]:
-    chosen = await _chosen(trail, tenant)
+    chosen = [*await _chosen(trail, tenant)]
+    if tenant is None:
+        # Of whom nothing is left but a head that was kept.
+        chosen += sorted({head.tenant for head in heads}.difference(chosen))
     return [
         (one, await trail.verify(one, [head for head in heads if head.tenant == one]))
         for one in chosen
