@@ -22,6 +22,7 @@ from moica_gateway.domain.audit import (
     key_id_of,
     record_bytes,
     record_members,
+    require_plain,
 )
 from moica_gateway.domain.audit_check import ChainCheck, Report
 from moica_gateway.domain.values import TenantId
@@ -66,16 +67,15 @@ def entry_line(entry: AuditEntry) -> str:
 def link_line(entry: AuditEntry) -> str:
     """A sealed record that is nobody's business. Raises ``ValueError`` for one that is not sealed
     or cannot be read."""
-    if entry.record is None or entry.position is None or entry.hash is None:
+    if entry.digest is None or entry.position is None or entry.hash is None:
         raise ValueError("expected a sealed record")
-    members = record_members(entry.tenant, entry.sequence, entry.record)
     return _line(
         {
             "type": "link",
             "tenant": entry.tenant,
             "position": entry.position,
             "hash": entry.hash.hex(),
-            "digest": digest_of(record_bytes(members)).hex(),
+            "digest": entry.digest.hex(),
         }
     )
 
@@ -241,6 +241,7 @@ def _digest(members: Mapping[str, Any]) -> bytes | None:
         if members["type"] == "link":
             return _bytes(members["digest"], 32)
         record = members["record"]
+        require_plain(record)
         return digest_of(record_bytes(record)) if isinstance(record, dict) else None
     except _UNREADABLE:
         return None

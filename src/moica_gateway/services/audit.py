@@ -14,9 +14,6 @@ from moica_gateway.domain.audit import (
     GENESIS,
     AuditEntry,
     AuditHead,
-    digest_of,
-    record_bytes,
-    record_members,
 )
 from moica_gateway.domain.audit_check import ChainCheck, Report
 from moica_gateway.domain.audit_lines import entry_line, head_line, link_line, start_line
@@ -113,16 +110,11 @@ class AuditTrail:
                     check.unsigned_head(head.position, "a head in the database")
 
         for entry in _entries(uow, tenant):
-            members = record_members(tenant, entry.sequence, entry.record) if entry.record else None
-            try:
-                digest = digest_of(record_bytes(members)) if members else None
-            except ValueError:
-                digest = None
             check.record(
                 f"record {entry.sequence}",
                 entry.position,
                 entry.hash,
-                digest,
+                entry.digest,
                 authentic=entry.authentic,
             )
             compare(check.position)

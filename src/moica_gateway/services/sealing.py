@@ -18,10 +18,7 @@ from moica_gateway.domain.audit import (
     GENESIS,
     AuditEntry,
     AuditHead,
-    digest_of,
     link,
-    record_bytes,
-    record_members,
 )
 from moica_gateway.domain.values import TenantId
 from moica_gateway.errors import VerificationError, error
@@ -89,10 +86,9 @@ class Sealing:
         position, hash_ = (head.position, head.hash) if head else (0, GENESIS)
         sealed: dict[int, tuple[int, bytes]] = {}
         for entry in entries:
-            if entry.position is not None or entry.record is None or not entry.authentic:
+            if entry.position is not None or entry.digest is None or not entry.authentic:
                 raise _tampered(f"record {entry.sequence} is not as the gateway wrote it")
-            members = record_members(tenant, entry.sequence, entry.record)
-            position, hash_ = position + 1, link(hash_, digest_of(record_bytes(members)))
+            position, hash_ = position + 1, link(hash_, entry.digest)
             sealed[entry.sequence] = (position, hash_)
         made = AuditHead(
             tenant=tenant,

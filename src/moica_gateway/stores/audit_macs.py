@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from moica_gateway.domain.audit import record_bytes, record_members
+from moica_gateway.domain.audit import digest_of, record_bytes, record_members, require_plain
 from moica_gateway.domain.models import AuditRecord
 from moica_gateway.domain.values import Secret
 from moica_gateway.stores.seals import derive
@@ -31,9 +31,8 @@ class AuditMacs:
 
     def of(self, tenant: str, sequence: int, record: AuditRecord) -> bytes:
         """32 bytes. Raises ``ValueError`` for data that has no canonical form."""
-        mac = self._hmac.copy()
-        mac.update(record_bytes(record_members(tenant, sequence, record)))
-        return mac.digest()
+        require_plain(record.data)
+        return self._of_bytes(record_bytes(record_members(tenant, sequence, record)))
 
     def of_row(self, row: Mapping[str, Any]) -> bytes:
         """The same, of a row. Raises ``ValueError`` where it cannot be read."""
@@ -42,16 +41,26 @@ class AuditMacs:
             raise ValueError("an audit row cannot be read")
         return self.of(row["tenant"], row["sequence"], record)
 
-    def fits(self, row: Mapping[str, Any], record: AuditRecord) -> bool:
-        """Whether the row's ``mac`` is the one of this record."""
+    def check(self, row: Mapping[str, Any], record: AuditRecord) -> tuple[bytes | None, bool]:
+        """The record's digest, and whether the row's ``mac`` is the one of this record."""
         stored = row["mac"]
-        if not isinstance(stored, bytes):
-            return False
         try:
-            made = self.of(row["tenant"], row["sequence"], record)
+            data = record_bytes(record_members(row["tenant"], row["sequence"], record))
         except _UNREADABLE:
-            return False
-        return hmac.compare_digest(made, stored)
+            return None, False
+        fits = isinstance(stored, bytes) and hmac.compare_digest(self._of_bytes(data), stored)
+        if not fits:
+            # What the gateway wrote is plain; of anything else no two programs need agree.
+            try:
+                require_plain(record.data)
+            except _UNREADABLE:
+                return None, False
+        return digest_of(data), fits
+
+    def _of_bytes(self, data: bytes) -> bytes:
+        mac = self._hmac.copy()
+        mac.update(data)
+        return mac.digest()
 
 
 def record_of(row: Mapping[str, Any]) -> AuditRecord | None:

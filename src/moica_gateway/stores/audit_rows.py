@@ -214,6 +214,7 @@ class AuditRows(Session):
             tenant=tenant,
             sequence=sequence,
             record=None,
+            digest=None,
             position=position if isinstance(position, int) else None,
             hash=hash_ if isinstance(hash_, bytes) else None,
             authentic=False,
@@ -224,13 +225,15 @@ class AuditRows(Session):
         position, hash_ = row["chain_position"], row["chain_hash"]
         sealed = isinstance(position, int) and isinstance(hash_, bytes)
         whole = sealed or (position is None and hash_ is None)
+        digest, fits = (None, False) if record is None else self.audit_macs.check(row, record)
         return AuditEntry(
             tenant=TenantId(row["tenant"]),
             sequence=row["sequence"],
             record=record,
+            digest=digest,
             position=position if isinstance(position, int) else None,
             hash=hash_ if isinstance(hash_, bytes) else None,
-            authentic=whole and record is not None and self.audit_macs.fits(row, record),
+            authentic=whole and fits,
         )
 
 

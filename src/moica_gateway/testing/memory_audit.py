@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from attrs import evolve
 
-from moica_gateway.domain.audit import AuditEntry, AuditHead, canonical, record_members
+from moica_gateway.domain.audit import (
+    AuditEntry,
+    AuditHead,
+    digest_of,
+    record_bytes,
+    record_members,
+    require_plain,
+)
 from moica_gateway.domain.models import AuditRecord
 from moica_gateway.domain.values import TenantId, TransactionId
 from moica_gateway.testing.memory_state import MemoryPart, conflict, need_aware
@@ -22,11 +29,12 @@ class MemoryAudit(MemoryPart):
         state = self.writable(tenant)
         need_aware(record.at)
         sequence = len(state.audit) + 1
-        canonical(record_members(tenant, sequence, record))
+        require_plain(record.data)
         state.audit[sequence] = AuditEntry(
             tenant=tenant,
             sequence=sequence,
             record=record,
+            digest=digest_of(record_bytes(record_members(tenant, sequence, record))),
             position=None,
             hash=None,
             authentic=True,
