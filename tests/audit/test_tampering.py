@@ -402,6 +402,22 @@ async def test_a_chain_that_was_unsealed_to_be_sealed_anew_is_found(world: World
     assert (await world.verify([newest])).findings[0].kind is Kind.REPLACED
 
 
+async def test_a_process_that_sealed_more_notices_that_the_end_was_cut_off(world: World) -> None:
+    """What is left is signed and agrees; it seals no more all the same."""
+    cut = sum(BATCHES[:3])
+
+    async def work(_store: Any, sealing: Any, _trail: Any) -> None:
+        await sealing.seal(OURS)
+        world.sql("DELETE FROM audit_heads WHERE tenant = 'ours' AND position > ?", cut)
+        world.sql("DELETE FROM audit_records WHERE tenant = 'ours' AND chain_position > ?", cut)
+        assert found(await world.verify()) == []
+        with pytest.raises(VerificationError):
+            await sealing.seal(OURS)
+
+    await world.open(work)
+    assert world.alarms == ["security.audit_tampered"]
+
+
 HEADS: Final[dict[str, str]] = {
     "a hash": "UPDATE audit_heads SET hash = randomblob(32) WHERE position = 6",
     "a position": "UPDATE audit_heads SET position = 7 WHERE position = 6",
@@ -425,6 +441,7 @@ async def test_meddling_with_heads_is_found(world: World, what: str) -> None:
 
 SEALER: Final[dict[str, str]] = {
     "the newest head is another": "UPDATE audit_heads SET hash = randomblob(32)",
+    "the newest head is not signed": "UPDATE audit_heads SET signature = randomblob(64)",
     "the newest head cannot be read": "UPDATE audit_heads SET at = 'soon'",
     "the newest head is an older one": f"DELETE FROM audit_heads WHERE position = {SEALED}",
     "no head": "DELETE FROM audit_heads",
