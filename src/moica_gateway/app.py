@@ -44,7 +44,7 @@ from moica_gateway.settings import (
     read_master_key,
     refuse_weak_key,
 )
-from moica_gateway.stores import DerivedSeals, open_store
+from moica_gateway.stores import DerivedSeals, SqlStore, open_store
 from moica_gateway.telemetry import Telemetry
 from moica_gateway.trust import (
     CertificateJudge,
@@ -60,6 +60,7 @@ from moica_gateway.web.limits import RequestLimits
 from moica_gateway.workers.delivery import Delivery
 from moica_gateway.workers.housekeeping import Housekeeping
 from moica_gateway.workers.poller import Poller
+from moica_gateway.workers.sealer import Sealer
 
 __all__ = [
     "Gateway",
@@ -213,6 +214,7 @@ async def open_gateway(
                     _worker("poller", running.poller.run()),
                     _worker("delivery", running.delivery.run()),
                     _worker("housekeeping", running.housekeeping.run()),
+                    _worker("sealer", running.sealer.run()),
                 ]
             try:
                 yield gateway
@@ -222,6 +224,8 @@ async def open_gateway(
                     task.cancel()
                 with suppress(asyncio.CancelledError):
                     await asyncio.gather(*tasks, return_exceptions=True)
+                # Nothing is left open to be cut off while nobody runs.
+                await running.sealer.once()
     finally:
         await to_platform.close()
         await to_others.close()
@@ -232,12 +236,13 @@ class _Workers:
     poller: Poller
     delivery: Delivery
     housekeeping: Housekeeping
+    sealer: Sealer
 
 
 @frozen(kw_only=True)
 class _Parts:
     settings: Settings
-    store: Store
+    store: SqlStore
     master_key: Secret
     anchors: TrustAnchors
     to_platform: EgressClient
@@ -326,10 +331,19 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
     gateway = Gateway(
         settings=settings, services=services, store=store, app=app, telemetry=telemetry
     )
+    sealer = Sealer(
+        store=store,
+        clock=clock,
+        random=random,
+        sealing=services.sealing,
+        outbox_written=delivery.wake,
+    )
+    parts.store.on_audit(sealer.grown)
     workers = _Workers(
         poller=poller,
         delivery=delivery,
         housekeeping=Housekeeping(store=store, clock=clock),
+        sealer=sealer,
     )
     return gateway, workers
 

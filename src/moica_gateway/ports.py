@@ -20,6 +20,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from moica_gateway.domain.audit import AuditEntry, AuditHead
 from moica_gateway.domain.brakes import PersonBrake, RequestCounts
 from moica_gateway.domain.models import (
     Answer,
@@ -132,6 +133,16 @@ class Seals(Protocol):
 
     def mac(self, purpose: str, data: bytes) -> bytes:
         """32 bytes; for browser tokens, idempotency bodies, API keys, cursors."""
+
+    @property
+    def public_key(self) -> bytes:
+        """Ed25519, 32 bytes: of `sign`."""
+
+    def sign(self, data: bytes) -> bytes:
+        """Ed25519, 64 bytes: for heads of the audit record."""
+
+    def signed_by(self, public_key: bytes, signature: bytes, data: bytes) -> bool:
+        """Whether that Ed25519 key has signed these bytes."""
 
 
 # -- storage -----------------------------------------------------------------------------------
@@ -332,12 +343,43 @@ class UnitOfWork(Protocol):
 
     # audit, outbox
     def audit(self, tenant: TenantId, record: AuditRecord) -> None:
-        """Append, unchained; a sealer chains later."""
+        """Append, unchained but authenticated; a sealer chains later. Raises ``ValueError`` for
+        data that has no canonical form (`moica_gateway.domain.audit`)."""
 
     def audit_records(
         self, tenant: TenantId, *, transaction_id: TransactionId | None = None, limit: int = 1000
     ) -> Sequence[AuditRecord]:
         """In the order of writing."""
+
+    def audit_tenants(self) -> Sequence[TenantId]:
+        """Whose chains there are; also of whom there is no tenant."""
+
+    def audit_entries(self, tenant: TenantId, after: int, limit: int) -> Sequence[AuditEntry]:
+        """In the order of their sequence, with a higher one than ``after``. Raises nothing for a
+        row that cannot be read."""
+
+    def audit_entries_of(
+        self, tenant: TenantId, transaction_id: TransactionId
+    ) -> Sequence[AuditEntry]:
+        """All of a transaction, in the order of their sequence. Raises ``VerificationError`` where
+        one cannot be read."""
+
+    def audit_entry_at(self, tenant: TenantId, position: int) -> AuditEntry | None:
+        """By its position in the chain. Raises ``VerificationError`` where it cannot be read."""
+
+    def seal_audit(self, tenant: TenantId, sealed: Mapping[int, tuple[int, bytes]]) -> None:
+        """Give positions and hashes, by sequence; once and for all."""
+
+    def last_audit_head(self, tenant: TenantId, *, before: int | None = None) -> AuditHead | None:
+        """The newest one, or the newest before that position; unverified. Raises
+        ``VerificationError`` where it cannot be read."""
+
+    def audit_heads(self, tenant: TenantId, after: int, limit: int) -> Sequence[AuditHead]:
+        """Unverified, in the order of their positions, behind the position ``after``. Raises
+        ``VerificationError`` where one cannot be read."""
+
+    def add_audit_head(self, head: AuditHead) -> None:
+        """A new one."""
 
     def add_outbox(self, message: OutboxMessage) -> None:
         """Append; the store gives the sequence."""

@@ -46,6 +46,9 @@ NOT_SEALED = {
     ("person_keys", "key_id"),
     ("idempotency_records", "body_mac"),
     ("audit_records", "chain_hash"),
+    ("audit_heads", "hash"),
+    ("audit_heads", "public_key"),
+    ("audit_heads", "signature"),
     ("identity_queries", "subject_hash"),
 }
 MACS = {

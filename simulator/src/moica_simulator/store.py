@@ -113,13 +113,6 @@ class _Row(Generic[T]):
 
 
 class _Restoring(Protocol):
-    def walk(self, *, after: int, newest_first: bool) -> Iterator[tuple[int, T]]:
-        """Returns every item with its number, behind the number `after` (0 is the beginning) in
-        the order asked for."""
-        for row in sorted(self._rows.values(), key=_number, reverse=newest_first):
-            if not after or (row.number < after if newest_first else row.number > after):
-                yield row.number, row.item
-
     def restore(self, key: str, row: Any) -> None:
         """Puts a row back as it was; None if there was none."""
 
@@ -255,6 +248,13 @@ class Table(Generic[T]):
         ]
         cursor = str(rows[limit - 1].number) if len(rows) > limit else None
         return Page([row.item for row in rows[:limit]], cursor)
+
+    def walk(self, *, after: int, newest_first: bool) -> Iterator[tuple[int, T]]:
+        """Returns every item with its number, behind the number `after` (0 is the beginning) in
+        the order asked for."""
+        for row in sorted(self._rows.values(), key=_number, reverse=newest_first):
+            if not after or (row.number < after if newest_first else row.number > after):
+                yield row.number, row.item
 
     def restore(self, key: str, row: _Row[T] | None) -> None:
         """Takes a change back; the store calls it."""

@@ -13,6 +13,7 @@ import os
 import click
 
 from moica_gateway.app import program_version
+from moica_gateway.cli.audit import audit
 from moica_gateway.cli.explain import explain
 from moica_gateway.cli.program import Group, Program
 from moica_gateway.cli.records import credential, transaction
@@ -37,5 +38,9 @@ def version() -> None:
     click.echo(program_version())
 
 
-for _command in (serve, init, check, tenant, key, webhook, transaction, credential, explain):
+for _command in (
+    *(serve, init, check, explain),
+    *(tenant, key, webhook, transaction, credential),
+    audit,
+):
     main.add_command(_command)

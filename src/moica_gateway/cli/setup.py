@@ -38,8 +38,7 @@ def init(program: Program, config: str | None) -> None:
             f"setting `data_dir`: expected a folder that can be made and written, came "
             f"{settings.data_dir} ({e.strerror})",
         ) from None
-    read_master_key(settings.master_key_path)
-    migrate(settings.database_url)
+    migrate(settings.database_url, read_master_key(settings.master_key_path))
     click.echo(f"ready: {settings.data_dir}")
 
 

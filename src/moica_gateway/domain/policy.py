@@ -23,6 +23,8 @@ class TenantPolicy:
         batch_max: Documents of one batch; a caller who sends more gets 422.
         identity_queries_per_day: Distinct ID numbers that keys with scope ``identity:query`` may
             ask about in one day (UTC), all keys of the tenant together; 0 is none.
+        audit_heads: Whether the tenant gets signed heads of its audit record as events
+            ``security.audit_head``, at most hourly.
     """
 
     time_limit_default: int = 60
@@ -33,3 +35,4 @@ class TenantPolicy:
     return_origins: tuple[str, ...] = ()
     batch_max: int = 100
     identity_queries_per_day: int = 100
+    audit_heads: bool = False

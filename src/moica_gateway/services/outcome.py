@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from moica_gateway.domain.lifecycle import Verified
 from moica_gateway.domain.models import (
     Approved,
+    AuditRecord,
     CertificateSignature,
     Check,
     Credential,
@@ -232,20 +233,38 @@ def register(
             tenant=tenant, user_id=user_id, person_id=person.id, bound_at=credential.updated_at
         )
     )
+    disabled: tuple[CredentialId, ...] = ()
     if transaction.enable:
-        enable(uow, credential)
+        disabled = enable(uow, credential)
     else:
         uow.save_credential(credential)
+    uow.audit(
+        tenant,
+        AuditRecord(
+            at=credential.updated_at,
+            action="credential.registered",
+            actor="worker",
+            transaction_id=transaction.id,
+            data={
+                "credential": credential.id,
+                "enabled": transaction.enable,
+                "disabled": list(disabled),
+            },
+        ),
+    )
 
 
-def enable(uow: UnitOfWork, credential: Credential) -> None:
-    """Enable one and disable the user's others, in one commit."""
+def enable(uow: UnitOfWork, credential: Credential) -> tuple[CredentialId, ...]:
+    """Enable one and disable the user's others, in one commit; which ones."""
+    disabled = []
     for other in uow.credentials(credential.tenant, credential.user_id):
         if other.id != credential.id and other.status is CredentialStatus.ENABLED:
             uow.save_credential(
                 evolve(other, status=CredentialStatus.DISABLED, updated_at=credential.updated_at)
             )
+            disabled.append(other.id)
     uow.save_credential(evolve(credential, status=CredentialStatus.ENABLED))
+    return tuple(disabled)
 
 
 def _present(material: Material, proof: Proof, at: datetime) -> Made | Fault:

@@ -14,9 +14,10 @@ from typing import Final, Self, TypeVar
 
 from sqlalchemy import Engine, insert, select, update
 
-from moica_gateway.domain.values import Secret
+from moica_gateway.domain.values import Secret, TenantId
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.ports import Clock, Random, UnitOfWork
+from moica_gateway.stores.audit_macs import AuditMacs
 from moica_gateway.stores.group_commit import GroupCommit
 from moica_gateway.stores.runner import Prepared, Runner, unavailable
 from moica_gateway.stores.schema import check_schema
@@ -65,12 +66,18 @@ class SqlStore:
         self._file = database_file(url)
         self._vault = Vault(master_key, random)
         self._seals = DerivedSeals(master_key)
+        self._audit_macs = AuditMacs(master_key)
+        self._audited: Callable[[TenantId], None] = lambda _tenant: None
         self._clock = clock
         self._key_ring = KeyRing()
         self._reading: Engine | None = None
         self._prepared: Prepared | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._group: GroupCommit | None = None
+
+    def on_audit(self, audited: Callable[[TenantId], None]) -> None:
+        """Whom to call, in the loop of whoever wrote, once a tenant's audit record has grown."""
+        self._audited = audited
 
     @property
     def commits(self) -> int:
@@ -96,7 +103,9 @@ class SqlStore:
         self._prepared = Prepared(self._reading.dialect)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
         self._group = GroupCommit(
-            SqliteWriter(writing), lambda runner: self._unit_of_work(runner, writing=True)
+            SqliteWriter(writing),
+            lambda runner: self._unit_of_work(runner, writing=True),
+            lambda tenant: self._audited(tenant),
         )
         self._group.start()
 
@@ -180,6 +189,7 @@ class SqlStore:
             runner,
             vault=self._vault,
             seals=self._seals,
+            audit_macs=self._audit_macs,
             clock=self._clock,
             key_ring=self._key_ring,
             writing=writing,

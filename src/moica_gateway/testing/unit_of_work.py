@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from moica_gateway.domain.values import BlobId, TenantId
+from moica_gateway.testing.memory_audit import MemoryAudit
 from moica_gateway.testing.memory_brakes import MemoryBrakes
 from moica_gateway.testing.memory_identity import MemoryIdentity
 from moica_gateway.testing.memory_people import MemoryPeople
@@ -41,7 +42,7 @@ class MemoryBlobs:
 
 
 class MemoryUnitOfWork(
-    MemoryTransactions, MemoryPeople, MemoryBrakes, MemoryIdentity, MemoryRecords
+    MemoryTransactions, MemoryPeople, MemoryBrakes, MemoryIdentity, MemoryAudit, MemoryRecords
 ):
     """Double of `moica_gateway.ports.UnitOfWork`."""
 
