@@ -49,6 +49,9 @@ from moica_gateway.telemetry import Telemetry
 from moica_gateway.trust import (
     CertificateJudge,
     CrlStore,
+    KeptLists,
+    OcspClient,
+    Revocation,
     RevocationPolicy,
     TrustAnchors,
     load_certificates,
@@ -60,6 +63,7 @@ from moica_gateway.web.limits import RequestLimits
 from moica_gateway.workers.delivery import Delivery
 from moica_gateway.workers.housekeeping import Housekeeping
 from moica_gateway.workers.poller import Poller
+from moica_gateway.workers.refreshing import Refreshing
 
 __all__ = [
     "Gateway",
@@ -183,9 +187,10 @@ async def open_gateway(
     anchors = trust_of(settings)
     allow = allow_loopback_too if settings.simulator else allow_all_but_loopback
     proxy = settings.upstream.proxy or None
-    # Two, so that a slow receiver cannot use up the platform's connections.
+    # Apart, so that a slow receiver or authority cannot use up the platform's connections.
     to_platform = EgressClient(allow=allow, proxy=proxy)
     to_others = EgressClient(allow=allow, proxy=proxy)
+    to_authorities = EgressClient(allow=allow, proxy=settings.trust_proxy)
     store = open_store(settings.database_url, master_key=master_key, clock=clock, random=random)
     try:
         async with store:
@@ -195,8 +200,18 @@ async def open_gateway(
                     store=store,
                     master_key=master_key,
                     anchors=anchors,
+                    crls=CrlStore(
+                        to_authorities,
+                        clock,
+                        hosts=settings.crl_hosts,
+                        grace=timedelta(seconds=settings.trust.crl_grace),
+                        authorities=(*anchors.roots, *anchors.intermediates),
+                        kept=KeptLists(store),
+                        random=random,
+                    ),
                     to_platform=to_platform,
                     to_others=to_others,
+                    to_authorities=to_authorities,
                     clock=clock,
                     random=random,
                     telemetry=telemetry,
@@ -213,6 +228,7 @@ async def open_gateway(
                     _worker("poller", running.poller.run()),
                     _worker("delivery", running.delivery.run()),
                     _worker("housekeeping", running.housekeeping.run()),
+                    _worker("refreshing", running.refreshing.run()),
                 ]
             try:
                 yield gateway
@@ -225,6 +241,7 @@ async def open_gateway(
     finally:
         await to_platform.close()
         await to_others.close()
+        await to_authorities.close()
 
 
 @frozen(kw_only=True)
@@ -232,6 +249,7 @@ class _Workers:
     poller: Poller
     delivery: Delivery
     housekeeping: Housekeeping
+    refreshing: Refreshing
 
 
 @frozen(kw_only=True)
@@ -240,8 +258,10 @@ class _Parts:
     store: Store
     master_key: Secret
     anchors: TrustAnchors
+    crls: CrlStore
     to_platform: EgressClient
     to_others: EgressClient
+    to_authorities: EgressClient
     clock: Clock
     random: Random
     telemetry: Telemetry
@@ -263,13 +283,18 @@ def _ports(parts: _Parts) -> Ports:
         ),
         judge=CertificateJudge(
             anchors=parts.anchors,
-            revocation=CrlStore(
-                parts.to_others,
-                clock,
-                hosts=settings.crl_hosts,
-                grace=timedelta(seconds=settings.trust.crl_grace),
+            revocation=Revocation(
+                parts.crls,
+                OcspClient(
+                    parts.to_authorities,
+                    clock,
+                    parts.random,
+                    hosts=settings.crl_hosts,
+                    crls=parts.crls,
+                    nonce_required=settings.trust.ocsp_nonce == "required",
+                ),
+                RevocationPolicy(settings.trust.revocation),
             ),
-            policy=RevocationPolicy(settings.trust.revocation),
         ),
         formats=formats_by_name(),
         bus=LocalEventBus(clock),
@@ -330,6 +355,7 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         poller=poller,
         delivery=delivery,
         housekeeping=Housekeeping(store=store, clock=clock),
+        refreshing=Refreshing(parts.crls.refresh, clock=clock),
     )
     return gateway, workers
 

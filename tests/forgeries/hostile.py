@@ -13,6 +13,8 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 from aiohttp import web
@@ -257,8 +259,7 @@ class Turn:
 class HostilePlatform:
     """The HTTP side; ``url`` is set once it listens, ``dead`` names a host that does not."""
 
-    def __init__(self, pki: MemoryPki) -> None:
-        self.pki = pki
+    def __init__(self) -> None:
         self.url = ""
         self.dead = ""
         self.desks: dict[str, Desk] = {}
@@ -268,6 +269,11 @@ class HostilePlatform:
         self.app.router.add_post("/moise/sp/{method}", self._answer)
         self.app.router.add_get("/crl/{name}", self._crl)
         self.app.router.add_route("*", "/elsewhere", self._elsewhere)
+
+    @cached_property
+    def pki(self) -> MemoryPki:
+        """Whose root's list is here, too; asked for once it listens."""
+        return MemoryPki(at=datetime.now(UTC), root_crl_url=f"{self.url}/crl/root")
 
     @property
     def good_crl(self) -> str:

@@ -214,7 +214,8 @@ _TICKETS_AWAY = (
     "ALTER TABLE documents DROP COLUMN ticket; ALTER TABLE challenges DROP COLUMN ticket;"
 )
 _BRAKES_AWAY = "DROP TABLE person_brakes; DROP TABLE request_counts;"
-_QUERIES_AWAY = "DROP TABLE identity_queries;"
+_LISTS_AWAY = "DROP TABLE revocation_lists;"
+_QUERIES_AWAY = _LISTS_AWAY + "DROP TABLE identity_queries;"
 
 
 @pytest.mark.parametrize(
@@ -223,6 +224,7 @@ _QUERIES_AWAY = "DROP TABLE identity_queries;"
         ("0001", _QUERIES_AWAY + _TICKETS_AWAY + _BRAKES_AWAY),
         ("0002", _QUERIES_AWAY + _TICKETS_AWAY),
         ("0003", _QUERIES_AWAY),
+        ("0004", _LISTS_AWAY),
     ],
 )
 async def test_a_filled_database_of_a_version_before_goes_forward_and_keeps_everything(

@@ -47,6 +47,7 @@ NOT_SEALED = {
     ("idempotency_records", "body_mac"),
     ("audit_records", "chain_hash"),
     ("identity_queries", "subject_hash"),
+    ("revocation_lists", "body"),
 }
 MACS = {
     "tenants": tenants.TENANT_MAC,

@@ -24,6 +24,7 @@ from moica_gateway.domain.models import (
     UserBinding,
     WebhookEndpoint,
 )
+from moica_gateway.domain.revocation_lists import ListHead
 from moica_gateway.domain.values import (
     TenantId,
 )
@@ -62,6 +63,7 @@ class MemoryState:
     person_brakes: dict[tuple[str, str], PersonBrake] = field(factory=dict)
     request_counts: dict[str, RequestCount] = field(factory=dict)
     identity_queries: dict[tuple[str, str, str], bool] = field(factory=dict)
+    revocation_lists: dict[tuple[str, str], tuple[ListHead, bytes]] = field(factory=dict)
     audit: dict[int, tuple[TenantId, AuditRecord]] = field(factory=dict)
     outbox: dict[int, OutboxMessage] = field(factory=dict)
 

@@ -115,12 +115,12 @@ class MemoryPki:
         marked: Whether the authorities bear ``OU=NOT FOR PRODUCTION``, as a simulator's do.
         issuer_signs_crls: Whether the intermediate's key usage permits it.
         root_is_authority: Whether the root's basic constraints say so.
+        root_crl_url: The distribution point that the intermediate names.
     """
 
     crl_url = _CRL_URL
     """The partition that a holder's certificate names first."""
     complete_url = _COMPLETE_URL
-    root_crl_url = _ROOT_CRL_URL
 
     def __init__(
         self,
@@ -130,9 +130,11 @@ class MemoryPki:
         marked: bool = False,
         issuer_signs_crls: bool = True,
         root_is_authority: bool = True,
+        root_crl_url: str = _ROOT_CRL_URL,
     ) -> None:
         self.at = at or datetime(2026, 4, 29, 6, 58, 11, tzinfo=UTC)
         self._key_name = name
+        self.root_crl_url = root_crl_url
         unit = {"ou": "NOT FOR PRODUCTION"} if marked else {}
         root_name = _name(c="TW", o="行政院", **unit, cn="Government Root Certification Authority")
         issuer_name = _name(c="TW", o="行政院", ou="內政部憑證管理中心")
@@ -331,7 +333,9 @@ class MemoryPki:
             .add_extension(_usage(signing=True, authority=True, crl_sign=crl_sign), critical=True)
         )
         if subject != issuer:
-            builder = builder.add_extension(distribution_points([_ROOT_CRL_URL]), critical=False)
+            builder = builder.add_extension(
+                distribution_points([self.root_crl_url]), critical=False
+            )
         return builder.sign(self._key(by), hashes.SHA256())
 
 
