@@ -467,6 +467,8 @@ class Format(Protocol):
     levels: tuple[str, ...]
     """Empty where the format has none."""
     needs_content: bool
+    binds_certificate: bool
+    """Whether the signer's certificate stands inside what is signed."""
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
         """The message that the key must cover.
