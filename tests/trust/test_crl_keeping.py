@@ -245,9 +245,13 @@ async def test_an_older_complete_list_does_not_stand_in_for_a_newer_partition() 
     house.serve(PKI.crl(0x1234, number=5))
     assert (await house.status()).revoked is True
     await house.clock.advance(8 * DAY)
-    house.serve(PKI.crl(url=None, number=900, days=(-2, 30)), url=PKI.complete_url)
-    assert (await house.status()).revoked is None
-    house.serve(PKI.crl(0x1234, url=None, number=901, days=(7, 30)), url=PKI.complete_url)
+    house.serve(b"<html>")
+    house.egress.reply(PKI.complete_url, PKI.crl(url=None, number=900, days=(-2, 30)))
+    found = await house.status()
+    assert found.revoked is None
+    assert "goes back" in found.detail
+    house.serve(b"<html>")
+    house.egress.reply(PKI.complete_url, PKI.crl(0x1234, url=None, number=901, days=(7, 30)))
     await house.clock.advance(6)
     assert (await house.status()).revoked is True
 
