@@ -57,6 +57,7 @@ from moica_gateway.trust import (
     load_certificates,
     refuse_simulator_ca,
     require_pinned,
+    sort_authorities,
 )
 from moica_gateway.web.application import WebOptions, create_web_app
 from moica_gateway.web.limits import RequestLimits
@@ -147,11 +148,11 @@ def trust_of(settings: Settings) -> TrustAnchors:
     """
     roots = load_certificates(Path(p) for p in settings.trust.anchors)
     intermediates = load_certificates(Path(p) for p in settings.trust.intermediates)
-    anchors = TrustAnchors(roots, intermediates)
+    anchors = sort_authorities(roots, intermediates)
     if not settings.simulator:
-        refuse_simulator_ca((*roots, *intermediates))
+        refuse_simulator_ca((*anchors.roots, *anchors.intermediates))
     if settings.environment == "production":
-        require_pinned(roots, settings.trust.pinned_anchor_fingerprints)
+        require_pinned(anchors.roots, settings.trust.pinned_anchor_fingerprints)
     return anchors
 
 

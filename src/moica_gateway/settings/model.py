@@ -89,7 +89,8 @@ class TrustSettings:
     """``[trust]``: whom to believe.
 
     Attributes:
-        anchors: Files or folders of root certificates; nothing is trusted without.
+        anchors: Files or folders of root certificates; nothing is trusted without. An authority
+            in them that another issued is used as an intermediate, never trusted for itself.
         intermediates: The same, of certificates between root and holder.
         pinned_anchor_fingerprints: SHA-256 of each anchor; production needs them.
         crl_hosts: ``host`` or ``host:port`` of CRLs and OCSP, with ``environment = simulator``

@@ -7,6 +7,7 @@ from moica_gateway.trust.anchors import (
     load_certificates,
     refuse_simulator_ca,
     require_pinned,
+    sort_authorities,
 )
 from moica_gateway.trust.crl_store import CrlStore
 from moica_gateway.trust.judge import CertificateJudge
@@ -27,4 +28,5 @@ __all__ = [
     "load_certificates",
     "refuse_simulator_ca",
     "require_pinned",
+    "sort_authorities",
 ]
