@@ -264,10 +264,12 @@ class HostilePlatform:
         self.dead = ""
         self.desks: dict[str, Desk] = {}
         self.crls: dict[str, bytes] = {}
+        self.responders: dict[str, Callable[[bytes], bytes]] = {}
         self.strayed = 0
         self.app = web.Application(client_max_size=2**20)
         self.app.router.add_post("/moise/sp/{method}", self._answer)
         self.app.router.add_get("/crl/{name}", self._crl)
+        self.app.router.add_post("/ocsp/{name}", self._ocsp)
         self.app.router.add_route("*", "/elsewhere", self._elsewhere)
 
     @cached_property
@@ -284,6 +286,15 @@ class HostilePlatform:
         """Serve a list; its address."""
         self.crls[name] = crl
         return f"{self.url}/crl/{name}"
+
+    def respond(self, name: str, answer: Callable[[bytes], bytes]) -> str:
+        """Answer OCSP requests; the address."""
+        self.responders[name] = answer
+        return f"{self.url}/ocsp/{name}"
+
+    async def _ocsp(self, request: web.Request) -> web.Response:
+        answer = self.responders[request.match_info["name"]]
+        return web.Response(body=answer(await request.read()))
 
     async def _crl(self, request: web.Request) -> web.Response:
         body = self.crls.get(request.match_info["name"])

@@ -37,7 +37,6 @@ def delegate_of(
     by: str = "issuer",
     serial: int = 0x0C5B,
     unknown_critical: bool = False,
-    algorithm: hashes.HashAlgorithm | None = None,
 ) -> x509.Certificate:
     """A responder's certificate by the intermediate, right but for what is given.
 
@@ -51,7 +50,6 @@ def delegate_of(
         by: Name of the key that signs it; another one forges.
         serial: Its serial number.
         unknown_critical: Adds a critical extension that nobody knows.
-        algorithm: SHA-256 where none is given.
     """
     issuer = x509.load_der_x509_certificate(pki.issuer)
     builder = (
@@ -74,7 +72,7 @@ def delegate_of(
             x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00"
         )
         builder = builder.add_extension(unknown, critical=True)
-    return builder.sign(pki.key(by), algorithm or hashes.SHA256())
+    return builder.sign(pki.key(by), hashes.SHA256())
 
 
 def ocsp_answer(
