@@ -55,6 +55,7 @@ from moica_gateway.domain.models import (
     Verdict,
     WebhookEndpoint,
 )
+from moica_gateway.domain.revocation_lists import ListHead
 from moica_gateway.domain.values import (
     BlobId,
     CredentialId,
@@ -341,6 +342,19 @@ class UnitOfWork(Protocol):
     def delete_identity_queries_before(self, tenant: AllTenants, day: date) -> int:
         """Housekeeping: those of earlier days; returns how many went."""
 
+    # revocation lists: of no tenant, public, checked again by whoever reads them
+    def revocation_lists(self) -> Sequence[ListHead]:
+        """Of all that are kept, without their bytes."""
+
+    def revocation_list(self, issuer: str, scope: str) -> bytes | None:
+        """The bytes of one."""
+
+    def save_revocation_list(self, head: ListHead, body: bytes) -> bool:
+        """Insert or replace; False, and nothing is changed, when that is newer than this one."""
+
+    def delete_revocation_list(self, issuer: str, scope: str) -> None:
+        """Forget; unknown is no error."""
+
     # audit, outbox
     def audit(self, tenant: TenantId, record: AuditRecord) -> None:
         """Append, unchained but authenticated; a sealer chains later. Raises ``ValueError`` for
@@ -495,6 +509,8 @@ class Format(Protocol):
     levels: tuple[str, ...]
     """Empty where the format has none."""
     needs_content: bool
+    binds_certificate: bool
+    """Whether the signer's certificate stands inside what is signed."""
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
         """The message that the key must cover.

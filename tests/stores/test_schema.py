@@ -214,8 +214,9 @@ _TICKETS_AWAY = (
     "ALTER TABLE documents DROP COLUMN ticket; ALTER TABLE challenges DROP COLUMN ticket;"
 )
 _BRAKES_AWAY = "DROP TABLE person_brakes; DROP TABLE request_counts;"
-_QUERIES_AWAY = "DROP TABLE identity_queries;"
 _CHAIN_AWAY = "DROP TABLE audit_heads; ALTER TABLE audit_records DROP COLUMN mac;"
+_LISTS_AWAY = "DROP TABLE revocation_lists;"
+_QUERIES_AWAY = _LISTS_AWAY + "DROP TABLE identity_queries;"
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,8 @@ _CHAIN_AWAY = "DROP TABLE audit_heads; ALTER TABLE audit_records DROP COLUMN mac
         ("0001", _CHAIN_AWAY + _QUERIES_AWAY + _TICKETS_AWAY + _BRAKES_AWAY),
         ("0002", _CHAIN_AWAY + _QUERIES_AWAY + _TICKETS_AWAY),
         ("0003", _CHAIN_AWAY + _QUERIES_AWAY),
-        ("0004", _CHAIN_AWAY),
+        ("0004", _CHAIN_AWAY + _LISTS_AWAY),
+        ("0005", _LISTS_AWAY),
     ],
 )
 async def test_a_filled_database_of_a_version_before_goes_forward_and_keeps_everything(

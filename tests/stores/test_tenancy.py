@@ -53,8 +53,16 @@ FOUND: dict[str, Callable[[Any, Any, Any], Any]] = {
 }
 """What each reading method finds of the rows that `fill` made."""
 
-WITHOUT_TENANT = {"tenants", "audit_tenants", "api_key_by_hash"}
-"""The administrator's lists, and the look-up that finds the tenant."""
+WITHOUT_TENANT = {
+    "tenants",
+    "audit_tenants",
+    "api_key_by_hash",
+    "revocation_lists",
+    "revocation_list",
+    "save_revocation_list",
+    "delete_revocation_list",
+}
+"""The administrator's lists, the look-up that finds the tenant, and what is public and nobody's."""
 
 FOR_WORKERS = {
     "watched_transactions",

@@ -50,6 +50,7 @@ NOT_SEALED = {
     ("audit_heads", "public_key"),
     ("audit_heads", "signature"),
     ("identity_queries", "subject_hash"),
+    ("revocation_lists", "body"),
 }
 MACS = {
     "tenants": tenants.TENANT_MAC,

@@ -15,6 +15,7 @@ import click
 from moica_gateway.app import program_version
 from moica_gateway.cli.audit import audit
 from moica_gateway.cli.explain import explain
+from moica_gateway.cli.lists import crl
 from moica_gateway.cli.program import Group, Program
 from moica_gateway.cli.records import credential, transaction
 from moica_gateway.cli.server import serve
@@ -41,6 +42,6 @@ def version() -> None:
 for _command in (
     *(serve, init, check, explain),
     *(tenant, key, webhook, transaction, credential),
-    audit,
+    *(crl, audit),
 ):
     main.add_command(_command)

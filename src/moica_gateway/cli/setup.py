@@ -87,7 +87,7 @@ def check(context: click.Context, config: str | None) -> None:
     if settings:
         made = settings[0]
         report.line("master key", lambda: _master_key(made))
-        report.line("trust", lambda: f"{len(trust_of(made).roots)} anchors")
+        report.line("trust", lambda: _trust(made))
         report.line("database", lambda: _database(made, report))
         for name in made.relaxations():
             click.echo(f"relaxed {name}")
@@ -117,6 +117,11 @@ class _Report:
 def _settings(program: Program, config: str | None, settings: list[Settings]) -> str:
     settings.append(program.settings(config))
     return settings[0].environment
+
+
+def _trust(settings: Settings) -> str:
+    found = trust_of(settings)
+    return f"{len(found.roots)} anchors, {len(found.intermediates)} intermediates"
 
 
 def _master_key(settings: Settings) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import IO, Final
+from typing import IO, Final, Literal
 from urllib.parse import urlsplit
 
 import click
@@ -111,6 +111,13 @@ def tenant() -> None:
     is_flag=True,
     help="Tell it the signed heads of its audit record, as events security.audit_head.",
 )
+@click.option(
+    "--certificate-changed",
+    default="fail",
+    show_default=True,
+    type=click.Choice(["fail", "follow"]),
+    help="With bare formats: whether a renewed certificate of the same person is taken.",
+)
 @click.pass_obj
 def tenant_add(
     program: Program,
@@ -123,6 +130,7 @@ def tenant_add(
     return_origin: tuple[str, ...],
     identity_queries: int,
     audit_heads: bool,
+    certificate_changed: Literal["fail", "follow"],
 ) -> None:
     """Add a tenant, or change its name and policy; the same again changes nothing."""
     if time_limit > time_limit_max:
@@ -139,6 +147,7 @@ def tenant_add(
             batch_max=batch_max,
             identity_queries_per_day=identity_queries,
             audit_heads=audit_heads,
+            certificate_changed=certificate_changed,
         )
         await gateway.services.tenants.create_tenant(TenantId(tenant_id), name, policy)
 

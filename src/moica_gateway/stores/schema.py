@@ -18,7 +18,7 @@ from moica_gateway.stores.sqlite import begin_immediate, database_file, writing_
 
 __all__ = ["check_schema", "migrate", "schema_version"]
 
-schema_version: Final = "0005"
+schema_version: Final = "0006"
 """The revision that this program works with."""
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"

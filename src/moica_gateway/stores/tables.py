@@ -45,6 +45,7 @@ __all__ = [
     "person_keys",
     "persons",
     "request_counts",
+    "revocation_lists",
     "store_probe",
     "tenant_keys",
     "tenants",
@@ -335,6 +336,20 @@ identity_queries: Final = Table(
     Column("day", String, nullable=False),  # UTC, ISO 8601
     Column("subject_hash", LargeBinary, nullable=False),  # keyed, of ID number and day
     PrimaryKeyConstraint("tenant", "day", "subject_hash"),
+)
+
+# -- revocation lists --------------------------------------------------------------------------
+
+revocation_lists: Final = Table(
+    "revocation_lists",
+    metadata,
+    Column("issuer", String, nullable=False),  # SHA-256 of its certificate, hexadecimal
+    Column("scope", String, nullable=False),  # an address, or a complete list
+    Column("number", String, nullable=False),  # decimal: up to 160 bits
+    Column("this_update", UtcDateTime, nullable=False),
+    Column("next_update", UtcDateTime, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("issuer", "scope"),
 )
 
 # -- records -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from moica_gateway.stores.audit_rows import AuditRows
 from moica_gateway.stores.blob_rows import BlobRows
 from moica_gateway.stores.brake_rows import BrakeRows
 from moica_gateway.stores.identity_rows import IdentityRows
+from moica_gateway.stores.list_rows import ListRows
 from moica_gateway.stores.people import PeopleRows
 from moica_gateway.stores.records import RecordRows
 from moica_gateway.stores.tenants import TenantRows
@@ -21,7 +22,14 @@ __all__ = ["SqlUnitOfWork"]
 
 
 class SqlUnitOfWork(
-    TransactionLists, TenantRows, PeopleRows, BrakeRows, IdentityRows, AuditRows, RecordRows
+    TransactionLists,
+    TenantRows,
+    PeopleRows,
+    BrakeRows,
+    IdentityRows,
+    ListRows,
+    AuditRows,
+    RecordRows,
 ):
     """Everything that one function may read and write inside one commit."""
 

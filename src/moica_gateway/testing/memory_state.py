@@ -24,6 +24,7 @@ from moica_gateway.domain.models import (
     UserBinding,
     WebhookEndpoint,
 )
+from moica_gateway.domain.revocation_lists import ListHead
 from moica_gateway.domain.values import (
     TenantId,
 )
@@ -64,6 +65,7 @@ class MemoryState:
     identity_queries: dict[tuple[str, str, str], bool] = field(factory=dict)
     audit: dict[int, AuditEntry] = field(factory=dict)
     audit_heads: dict[tuple[str, int], AuditHead] = field(factory=dict)
+    revocation_lists: dict[tuple[str, str], tuple[ListHead, bytes]] = field(factory=dict)
     outbox: dict[int, OutboxMessage] = field(factory=dict)
 
     def copy(self) -> MemoryState:

@@ -13,6 +13,7 @@ from moica_gateway.domain.values import BlobId, TenantId
 from moica_gateway.testing.memory_audit import MemoryAudit
 from moica_gateway.testing.memory_brakes import MemoryBrakes
 from moica_gateway.testing.memory_identity import MemoryIdentity
+from moica_gateway.testing.memory_lists import MemoryLists
 from moica_gateway.testing.memory_people import MemoryPeople
 from moica_gateway.testing.memory_records import MemoryRecords
 from moica_gateway.testing.memory_state import add_new
@@ -42,7 +43,13 @@ class MemoryBlobs:
 
 
 class MemoryUnitOfWork(
-    MemoryTransactions, MemoryPeople, MemoryBrakes, MemoryIdentity, MemoryAudit, MemoryRecords
+    MemoryTransactions,
+    MemoryPeople,
+    MemoryBrakes,
+    MemoryIdentity,
+    MemoryLists,
+    MemoryAudit,
+    MemoryRecords,
 ):
     """Double of `moica_gateway.ports.UnitOfWork`."""
 
