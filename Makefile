@@ -14,8 +14,8 @@ test: .venv/.installed-dev ## all tests
 resilience: .venv/.installed-dev ## kill the gateway at every step and at KILLS=50 random instants
 	RESILIENCE_KILLS=$(or $(KILLS),50) .venv/bin/python -m pytest tests/resilience
 
-bench: .venv/.installed-dev ## what things cost, in CPU time and as a ratio (RUNS=5; Linux)
-	.venv/bin/python -m benchmarks.simulator --runs $(or $(RUNS),5)
+bench: .venv/.installed-dev ## what things cost, in CPU time and as a ratio (ROUNDS=15; Linux)
+	.venv/bin/python -m benchmarks.simulator --rounds $(or $(ROUNDS),15)
 	.venv/bin/python -m benchmarks.simulator --soak 20000 --modes fast
 
 lint: .venv/.installed-dev ## ruff, mypy --strict, import-linter

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import attrs
@@ -31,13 +31,14 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from benchmarks.simulator_bare import serving
 from benchmarks.simulator_load import AES_KEY, PERSONS, SERVICE_ID, Load
-from moica_simulator import Simulator
+from moica_simulator import KeyPool, Simulator
 
-MODES = ("bare", "normal", "state", "fast")
+MODES = ("bare", "normal", "state", "plain", "fast")
 _WHAT = {
     "bare": "bare handler",
     "normal": "normal",
     "state": "normal, --state folder",
+    "plain": "fast, keys of two primes",
     "fast": "fast",
 }
 
@@ -63,12 +64,11 @@ class Served:
 
 @attrs.frozen
 class Measured:
-    """One run of one mode: figures a round trip, and a second."""
+    """One turn of one mode: figures a round trip, and a second."""
 
     cpu_ms: float
     per_second: float
     polls: float
-    grown_kib: int
 
 
 @asynccontextmanager
@@ -96,17 +96,13 @@ async def served(mode: str, core: int, profile: Path | None = None) -> AsyncIter
             await process.wait()
 
 
-async def measure(mode: str, count: int, core: int, profile: Path | None = None) -> Measured:
-    """Makes `count` round trips with a freshly started process, after a warming-up."""
-    async with served(mode, core, profile) as server:
-        load = Load(server.host, server.port)
-        await load.run(load.prepare(200))
-        prepared = load.prepare(count)
-        cpu, began, resident = server.cpu_s(), time.perf_counter(), server.resident_kib()
-        result = await load.run(prepared)
-        took, cpu = time.perf_counter() - began, server.cpu_s() - cpu
-        grown = server.resident_kib() - resident
-    return Measured(cpu / count * 1000, count / took, result.polls / count, grown)
+async def measure(server: Served, load: Load, count: int) -> Measured:
+    """Makes `count` round trips."""
+    prepared = load.prepare(count)
+    cpu, began = server.cpu_s(), time.perf_counter()
+    result = await load.run(prepared)
+    took, cpu = time.perf_counter() - began, server.cpu_s() - cpu
+    return Measured(cpu / count * 1000, count / took, result.polls / count)
 
 
 def serve(mode: str, core: int, profile: Path | None) -> None:
@@ -129,7 +125,14 @@ async def _serve(mode: str) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         state = folder if mode == "state" else None
-        async with Simulator.start(fast=mode == "fast", state=state) as simulator:
+        async with Simulator.start(
+            fast=mode in ("fast", "plain"),
+            # Whoever hands in keys gets none that are prepared.
+            keys=KeyPool() if mode == "plain" else None,
+            state=state,
+        ) as simulator:
+            if mode == "fast" and not simulator.mode.prepared_keys:
+                print("fast: no prepared keys, since gmpy2 is not installed", file=sys.stderr)
             await simulator.add_service_provider(SERVICE_ID, AES_KEY, "效能測試")
             for id_number in PERSONS:
                 await simulator.add_person(id_number, "王小明")
@@ -151,11 +154,11 @@ def speed_of_core(core: int) -> tuple[float, float]:
 
     def best(work: Callable[[], object]) -> float:
         found = []
-        for _ in range(5):
+        for _ in range(3):
             began = time.thread_time()
-            for _ in range(200):
+            for _ in range(50):
                 work()
-            found.append((time.thread_time() - began) / 200 * 1000)
+            found.append((time.thread_time() - began) / 50 * 1000)
         return min(found)
 
     return (
@@ -175,7 +178,7 @@ def table(runs: dict[str, list[Measured]]) -> str:
         cpu = statistics.median(each.cpu_ms for each in found)
         second = statistics.median(each.per_second for each in found)
         polls = statistics.median(each.polls for each in found)
-        # The ratio of each run with its own bare handler: the machine's speed falls out.
+        # Of each round with its own bare handler: the machine's speed of that moment falls out.
         ratio = (
             statistics.median(
                 bare.cpu_ms / each.cpu_ms for bare, each in zip(runs["bare"], found, strict=True)
@@ -190,19 +193,29 @@ def table(runs: dict[str, list[Measured]]) -> str:
     return "\n".join(lines)
 
 
-async def compare(modes: list[str], *, runs: int, count: int, core: int) -> None:
-    """Measures each mode in turn, several times over, and prints the medians."""
+async def compare(modes: list[str], *, rounds: int, count: int, core: int) -> None:
+    """Measures the modes by turns, all of them started at once, and prints the medians."""
     found: dict[str, list[Measured]] = {mode: [] for mode in modes}
     signatures: list[tuple[float, float]] = []
-    for run in range(runs):
-        signatures.append(await asyncio.to_thread(speed_of_core, core))
-        for mode in modes:
-            found[mode].append(await measure(mode, count, core))
-            print(f"run {run + 1}: {mode}: {found[mode][-1].cpu_ms:.3f} ms", file=sys.stderr)
+    async with AsyncExitStack() as stack:
+        servers = {mode: await stack.enter_async_context(served(mode, core)) for mode in modes}
+        loads = {mode: Load(each.host, each.port) for mode, each in servers.items()}
+        for mode, load in loads.items():
+            await measure(servers[mode], load, count)
+        for _ in range(rounds):
+            signatures.append(await asyncio.to_thread(speed_of_core, core))
+            for mode, load in loads.items():
+                found[mode].append(await measure(servers[mode], load, count))
     sign, verify = (statistics.median(each) for each in zip(*signatures, strict=True))
-    print(f"{runs} runs of {count} round trips, Python {platform.python_version()};")
+    print(f"{rounds} rounds of {count} round trips a mode, Python {platform.python_version()};")
     print(f"RSA-2048 by OpenSSL on this core: sign {sign:.3f} ms, verify {verify:.3f} ms\n")
     print(table(found))
+
+
+async def profiled(mode: str, *, count: int, core: int, file: Path) -> None:
+    """Makes round trips with the serving process under cProfile."""
+    async with served(mode, core, file) as server:
+        await measure(server, Load(server.host, server.port), count)
 
 
 async def soak(mode: str, *, count: int, core: int) -> None:
@@ -220,12 +233,12 @@ async def soak(mode: str, *, count: int, core: int) -> None:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--modes", default="bare,normal,state,fast", help="of " + ", ".join(MODES))
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--count", type=int, default=2000, help="round trips a run")
+    parser.add_argument("--modes", default=",".join(MODES), help="of " + ", ".join(MODES))
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--count", type=int, default=300, help="round trips a mode and round")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     parser.add_argument("--soak", type=int, metavar="COUNT", help="memory over so many instead")
-    parser.add_argument("--profile", type=Path, help="one run of the last mode under cProfile")
+    parser.add_argument("--profile", type=Path, help="the last mode under cProfile, into this file")
     parser.add_argument("--serve", choices=MODES, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
@@ -235,11 +248,11 @@ def main() -> None:
     others = os.sched_getaffinity(0) - {given.core}
     os.sched_setaffinity(0, others or {given.core})
     if given.profile:
-        print(asyncio.run(measure(modes[-1], given.count, given.core, given.profile)))
+        asyncio.run(profiled(modes[-1], count=given.count, core=given.core, file=given.profile))
     elif given.soak:
         asyncio.run(soak(modes[-1], count=given.soak, core=given.core))
     else:
-        asyncio.run(compare(modes, runs=given.runs, count=given.count, core=given.core))
+        asyncio.run(compare(modes, rounds=given.rounds, count=given.count, core=given.core))
 
 
 if __name__ == "__main__":

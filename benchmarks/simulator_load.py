@@ -9,6 +9,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import random
 import secrets
 from typing import Any
 
@@ -54,7 +55,7 @@ class Result:
 
 def seal(aes: AESGCM, payload: str) -> str:
     """Makes an `sp_checksum` or `idp_checksum`."""
-    iv = secrets.token_bytes(12)
+    iv = random.randbytes(12)  # noqa: S311 - nobody's secret is at stake here
     text = hashlib.sha256(payload.encode()).hexdigest().encode()
     return (iv + aes.encrypt(iv, text, None)).hex()
 

@@ -71,6 +71,8 @@ def _print_welcome(demo: Running, seconds: float) -> None:
         f"  sign in as {user} ({name}), password demo-115; ID number 身分證字號 {id_number}",
         "  1. 基本資料 → 使用者憑證登記 → 新增 → 行動自然人憑證 → 申請; 確認 on the phone's page",
         "  2. 儀錶板 → 1153000165 → 蓋章 → 送出 → 儲存並送出; 確認 on the phone's page",
+        "  the phone: tap what was pushed (or 解鎖), 確認, 按壓指紋感應器, 完成",
+        f"  why a checksum is wrong: {settings.simulator_url}/platform",
         "",
         f"  keys for scripts: {settings.env_file}",
         "  Ctrl-C stops; the next start goes on from here.",

@@ -7,16 +7,20 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jsonschema_rs
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+import moica_simulator.simulator
 from moica_simulator import Clock, Device, KeyPool, Simulator
+from moica_simulator.web.openapi import control_document
 
 WANG = "A123456789"
 LEE = "B123456780"
@@ -151,6 +155,81 @@ def ticket_id_in(answer: dict[str, Any]) -> str:
     return ticket_id
 
 
+class ControlContract:
+    """Holds every answer of the control API against its OpenAPI document."""
+
+    def __init__(self) -> None:
+        self.document = _closed(control_document("test"))
+        self._validators: dict[tuple[str, str, int], Any] = {}
+
+    def check(self, request: web.BaseRequest, response: web.StreamResponse) -> str | None:
+        """Returns what the document lacks or says wrongly about an answer, or None."""
+        assert isinstance(request, web.Request)
+        assert isinstance(response, web.Response)
+        resource = request.match_info.route.resource
+        if resource is None:
+            return None if response.status in (403, 404, 405) else f"{response.status} unrouted"
+        path, method = resource.canonical, request.method.lower()
+        said = f"{method} {path} answered {response.status}"
+        operation = self.document["paths"].get(path, {}).get(method)
+        if operation is None or str(response.status) not in operation["responses"]:
+            return f"{said}, which is not documented"
+        content = operation["responses"][str(response.status)].get("content")
+        if content is None:
+            return f"{said} with a body" if response.body else None
+        if response.content_type not in content:
+            return f"{said} as {response.content_type}"
+        key = (method, path, response.status)
+        if key not in self._validators:
+            schema = content[response.content_type]["schema"]
+            self._validators[key] = jsonschema_rs.Draft202012Validator(
+                {**schema, "components": self.document["components"]}, validate_formats=True
+            )
+        found = next(self._validators[key].iter_errors(json.loads(response.text or "")), None)
+        return f"{said}: {found.message} at {found.instance_path}" if found else None
+
+
+def _closed(node: Any) -> Any:
+    """Takes every object with named fields to have no others, so that none goes undocumented."""
+    if isinstance(node, list):
+        return [_closed(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {key: _closed(value) for key, value in node.items() if key != "examples"}
+    if closed.get("type") == "object" and "properties" in closed:
+        closed["additionalProperties"] = False
+    return closed
+
+
+@pytest.fixture(scope="session")
+def contract() -> ControlContract:
+    """The control API's document, to hold answers against."""
+    return ControlContract()
+
+
+@pytest.fixture(autouse=True)
+def every_control_answer_is_documented(
+    contract: ControlContract, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Whatever a test is about: an answer that the OpenAPI document lacks fails it."""
+    wrong: list[str] = []
+    make = moica_simulator.simulator.create_app
+
+    async def look(request: web.BaseRequest, response: web.StreamResponse) -> None:
+        if request.path.startswith("/sim/v1/") and request.method != "HEAD":
+            lacking = contract.check(request, response)
+            wrong.extend([lacking] if lacking else [])
+
+    def create_app(*arguments: Any) -> web.Application:
+        app = make(*arguments)
+        app.on_response_prepare.append(look)
+        return app
+
+    monkeypatch.setattr(moica_simulator.simulator, "create_app", create_app)
+    yield
+    assert wrong == []
+
+
 @pytest.fixture(scope="session")
 def keys() -> KeyPool:
     """RSA keys for the whole run."""
@@ -166,7 +245,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def sim(keys: KeyPool, clock: Clock) -> AsyncIterator[Simulator]:
     """A running simulator."""
-    async with Simulator.start(fast=True, keys=keys, clock=clock) as simulator:
+    async with Simulator.start(fast=True, fido2=True, keys=keys, clock=clock) as simulator:
         yield simulator
 
 

@@ -17,6 +17,7 @@ from moica_simulator.assumptions import CARD_PIN, DEVICE_LIMIT, NFC_NONCE_LIFETI
 from moica_simulator.ca.profile import CertificateShape
 from moica_simulator.cli import main
 from moica_simulator.phone import authenticator, signer
+from moica_simulator.phone.signing_key import certificate_request, load_key
 from moica_simulator.platform.nfc import CardProof
 from moica_simulator.randomness import Randomness
 
@@ -114,6 +115,9 @@ async def test_the_device_limit_counts_both_ways_of_binding(sim: Simulator, wang
     await sim.bind_by_nfc(last.id, wang.card_number, CARD_PIN)
     more = await sim.add_device("多的")
     by_card = await refused(sim.bind_by_nfc(more.id, wang.card_number, CARD_PIN))
+    card = await sim.cards.card_of(WANG)
+    with pytest.raises(PlatformError, match="DEV_LIM_REACHED"):
+        sim.binding.begin_by_card(more.id, wang.card_number, card.certificate)
     code = await sim.new_activation_code(WANG)
     by_code = await refused(sim.bind(more.id, code.code))
     assert (by_card.code, by_code.code) == ("DEV_LIM_REACHED", "DEV_LIM_REACHED")
@@ -149,6 +153,7 @@ async def test_a_bound_phone_is_not_bound_again(sim: Simulator, wang: Person) ->
     [
         ("another phone", "NFCNONCE_NF"),
         ("twice", "PM_INV_SG"),
+        ("nonce twice", "NFCNONCE_NF"),
         ("unknown nonce", "PM_INV_SG"),
         ("late", "NFCNONCE_EXPIRED"),
         ("another card", "NFCNONCE_IDNUM_MISMATCH"),
@@ -173,6 +178,12 @@ async def test_the_platform_takes_a_nonce_once_from_the_phone_and_card_it_was_fo
         case "another phone":
             with pytest.raises(PlatformError) as caught:
                 nonces.redeem("another", proof)
+            assert caught.value.code == code
+            return
+        case "nonce twice":
+            nonces.redeem(device.id, proof)
+            with pytest.raises(PlatformError) as caught:
+                nonces.redeem(device.id, proof)
             assert caught.value.code == code
             return
         case "late":
@@ -205,7 +216,7 @@ async def test_the_platform_takes_a_nonce_once_from_the_phone_and_card_it_was_fo
             proof,
             ceremony_id=offer.ceremony.ceremony_id,
             response=response,
-            certificate_request=signer.certificate_request(signer.load_key(card.signing_key)),
+            certificate_request=certificate_request(load_key(card.signing_key)),
             shape=CertificateShape(),
         )
 

@@ -201,6 +201,13 @@ def test_explain_names_the_usual_mistakes() -> None:
     body["device_user_def_desc"] = body.pop("device_user_def_desc")  # moved to the end
     body["sp_checksum"] = seal_text(hashlib.sha256(in_json_order.encode()).hexdigest().encode())
     result = explain(json.dumps(body), "SP-API-ATH-03")
+    assert "not where it stands in the JSON body" in result.output
+    assert "不是它在 JSON 中的位置" in result.output
+    body["transaction_id"] = body.pop("transaction_id")
+    names = ["sign_data" if name == "sign_info" else name for name in body]
+    wrong = "".join(push["fields"][name] for name in names if name in push["order"])
+    body["sp_checksum"] = seal_text(hashlib.sha256(wrong.encode()).hexdigest().encode())
+    result = explain(json.dumps(body), "SP-API-ATH-03")
     assert "order of the JSON body" in result.output
 
 

@@ -46,6 +46,15 @@ async def test_a_code_is_answered_instead(
     assert await system.result_code(body, ticket_id) == "0"
 
 
+async def test_a_fault_of_another_interface_alters_nothing(
+    sim: Simulator, system: Any, phone: Device
+) -> None:
+    """Neither the push nor the status; it waits for its own."""
+    await sim.add_fault(ATH_02, code="DB_CONN_ERR")
+    body, ticket_id = await confirmed(sim, system, phone)
+    assert await system.result_code(body, ticket_id) == "DB_CONN_ERR"
+
+
 async def test_a_code_at_the_start_makes_no_ticket(
     sim: Simulator, system: Any, phone: Device
 ) -> None:

@@ -21,16 +21,16 @@ async def get(http: Any, url: str) -> tuple[Any, str]:
 
 
 async def test_a_phones_name_is_escaped(sim: Simulator, http: Any) -> None:
-    """The only datum in the HTML, in title, heading and nowhere else."""
+    """The only datum in the HTML: in title, heading, 版本資訊 and nowhere else."""
     device = await sim.add_device(HOSTILE)
     response, text = await get(http, f"{sim.url}/phone/{device.id}")
     assert response.status == 200
     assert HOSTILE not in text
-    assert text.count(html.escape(HOSTILE, quote=True)) == 2
+    assert text.count(html.escape(HOSTILE, quote=True)) == 3
     assert "<script>" not in text
 
 
-@pytest.mark.parametrize("path", ["/", "/phone/{id}"])
+@pytest.mark.parametrize("path", ["/", "/phone/{id}", "/phones", "/platform"])
 async def test_a_page_is_loud_and_self_contained(path: str, sim: Simulator, http: Any) -> None:
     """The banner, a strict policy, no inline script or style, no foreign address."""
     device = await sim.add_device("手機")
@@ -101,6 +101,7 @@ async def test_a_phone_works_in_a_browser(
         )
         page.on("dialog", lambda dialog: problems.append(dialog.message))
         await page.goto(f"{sim.url}/phone/{device.id}")
+        await page.get_by_role("button", name="解鎖").click()
         await page.get_by_role("button", name="掃描註冊啟用碼 QR Code").click()
         await page.get_by_label("註冊啟用碼").fill(code.code)
         await page.get_by_role("button", name="註冊", exact=True).click()
@@ -113,6 +114,7 @@ async def test_a_phone_works_in_a_browser(
         # The page counts real seconds of its own between two looks at the simulator.
         assert 50 <= int(await page.locator("#remaining").inner_text()) <= 60
         await page.get_by_role("button", name="確認").click()
+        await page.get_by_role("button", name="按壓指紋感應器").click()
         await page.get_by_role("heading", name="驗證成功").wait_for()
         await page.get_by_role("button", name="完成").click()
         assert await system.result_code(body, ticket_id) == "0"

@@ -44,22 +44,28 @@ from moica_gateway.settings import (
     read_master_key,
     refuse_weak_key,
 )
-from moica_gateway.stores import DerivedSeals, open_store
+from moica_gateway.stores import DerivedSeals, SqlStore, open_store
 from moica_gateway.telemetry import Telemetry
 from moica_gateway.trust import (
     CertificateJudge,
     CrlStore,
+    KeptLists,
+    OcspClient,
+    Revocation,
     RevocationPolicy,
     TrustAnchors,
     load_certificates,
     refuse_simulator_ca,
     require_pinned,
+    sort_authorities,
 )
 from moica_gateway.web.application import WebOptions, create_web_app
 from moica_gateway.web.limits import RequestLimits
 from moica_gateway.workers.delivery import Delivery
 from moica_gateway.workers.housekeeping import Housekeeping
 from moica_gateway.workers.poller import Poller
+from moica_gateway.workers.refreshing import Refreshing
+from moica_gateway.workers.sealer import Sealer
 
 __all__ = [
     "Gateway",
@@ -143,11 +149,11 @@ def trust_of(settings: Settings) -> TrustAnchors:
     """
     roots = load_certificates(Path(p) for p in settings.trust.anchors)
     intermediates = load_certificates(Path(p) for p in settings.trust.intermediates)
-    anchors = TrustAnchors(roots, intermediates)
+    anchors = sort_authorities(roots, intermediates)
     if not settings.simulator:
-        refuse_simulator_ca((*roots, *intermediates))
+        refuse_simulator_ca((*anchors.roots, *anchors.intermediates))
     if settings.environment == "production":
-        require_pinned(roots, settings.trust.pinned_anchor_fingerprints)
+        require_pinned(anchors.roots, settings.trust.pinned_anchor_fingerprints)
     return anchors
 
 
@@ -183,9 +189,10 @@ async def open_gateway(
     anchors = trust_of(settings)
     allow = allow_loopback_too if settings.simulator else allow_all_but_loopback
     proxy = settings.upstream.proxy or None
-    # Two, so that a slow receiver cannot use up the platform's connections.
+    # Apart, so that a slow receiver or authority cannot use up the platform's connections.
     to_platform = EgressClient(allow=allow, proxy=proxy)
     to_others = EgressClient(allow=allow, proxy=proxy)
+    to_authorities = EgressClient(allow=allow, proxy=settings.trust_proxy)
     store = open_store(settings.database_url, master_key=master_key, clock=clock, random=random)
     try:
         async with store:
@@ -195,8 +202,18 @@ async def open_gateway(
                     store=store,
                     master_key=master_key,
                     anchors=anchors,
+                    crls=CrlStore(
+                        to_authorities,
+                        clock,
+                        hosts=settings.crl_hosts,
+                        grace=timedelta(seconds=settings.trust.crl_grace),
+                        authorities=(*anchors.roots, *anchors.intermediates),
+                        kept=KeptLists(store),
+                        random=random,
+                    ),
                     to_platform=to_platform,
                     to_others=to_others,
+                    to_authorities=to_authorities,
                     clock=clock,
                     random=random,
                     telemetry=telemetry,
@@ -213,6 +230,8 @@ async def open_gateway(
                     _worker("poller", running.poller.run()),
                     _worker("delivery", running.delivery.run()),
                     _worker("housekeeping", running.housekeeping.run()),
+                    _worker("sealer", running.sealer.run()),
+                    _worker("refreshing", running.refreshing.run()),
                 ]
             try:
                 yield gateway
@@ -222,9 +241,12 @@ async def open_gateway(
                     task.cancel()
                 with suppress(asyncio.CancelledError):
                     await asyncio.gather(*tasks, return_exceptions=True)
+                # Nothing is left open to be cut off while nobody runs.
+                await running.sealer.once()
     finally:
         await to_platform.close()
         await to_others.close()
+        await to_authorities.close()
 
 
 @frozen(kw_only=True)
@@ -232,16 +254,20 @@ class _Workers:
     poller: Poller
     delivery: Delivery
     housekeeping: Housekeeping
+    sealer: Sealer
+    refreshing: Refreshing
 
 
 @frozen(kw_only=True)
 class _Parts:
     settings: Settings
-    store: Store
+    store: SqlStore
     master_key: Secret
     anchors: TrustAnchors
+    crls: CrlStore
     to_platform: EgressClient
     to_others: EgressClient
+    to_authorities: EgressClient
     clock: Clock
     random: Random
     telemetry: Telemetry
@@ -263,13 +289,18 @@ def _ports(parts: _Parts) -> Ports:
         ),
         judge=CertificateJudge(
             anchors=parts.anchors,
-            revocation=CrlStore(
-                parts.to_others,
-                clock,
-                hosts=settings.crl_hosts,
-                grace=timedelta(seconds=settings.trust.crl_grace),
+            revocation=Revocation(
+                parts.crls,
+                OcspClient(
+                    parts.to_authorities,
+                    clock,
+                    parts.random,
+                    hosts=settings.crl_hosts,
+                    crls=parts.crls,
+                    nonce_required=settings.trust.ocsp_nonce == "required",
+                ),
+                RevocationPolicy(settings.trust.revocation),
             ),
-            policy=RevocationPolicy(settings.trust.revocation),
         ),
         formats=formats_by_name(),
         bus=LocalEventBus(clock),
@@ -326,10 +357,20 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
     gateway = Gateway(
         settings=settings, services=services, store=store, app=app, telemetry=telemetry
     )
+    sealer = Sealer(
+        store=store,
+        clock=clock,
+        random=random,
+        sealing=services.sealing,
+        outbox_written=delivery.wake,
+    )
+    parts.store.on_audit(sealer.grown)
     workers = _Workers(
         poller=poller,
         delivery=delivery,
         housekeeping=Housekeeping(store=store, clock=clock),
+        sealer=sealer,
+        refreshing=Refreshing(parts.crls.refresh, clock=clock),
     )
     return gateway, workers
 

@@ -20,6 +20,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from moica_gateway.domain.audit import AuditEntry, AuditHead
 from moica_gateway.domain.brakes import PersonBrake, RequestCounts
 from moica_gateway.domain.models import (
     Answer,
@@ -54,6 +55,7 @@ from moica_gateway.domain.models import (
     Verdict,
     WebhookEndpoint,
 )
+from moica_gateway.domain.revocation_lists import ListHead
 from moica_gateway.domain.values import (
     BlobId,
     CredentialId,
@@ -132,6 +134,16 @@ class Seals(Protocol):
 
     def mac(self, purpose: str, data: bytes) -> bytes:
         """32 bytes; for browser tokens, idempotency bodies, API keys, cursors."""
+
+    @property
+    def public_key(self) -> bytes:
+        """Ed25519, 32 bytes: of `sign`."""
+
+    def sign(self, data: bytes) -> bytes:
+        """Ed25519, 64 bytes: for heads of the audit record."""
+
+    def signed_by(self, public_key: bytes, signature: bytes, data: bytes) -> bool:
+        """Whether that Ed25519 key has signed these bytes."""
 
 
 # -- storage -----------------------------------------------------------------------------------
@@ -330,14 +342,58 @@ class UnitOfWork(Protocol):
     def delete_identity_queries_before(self, tenant: AllTenants, day: date) -> int:
         """Housekeeping: those of earlier days; returns how many went."""
 
+    # revocation lists: of no tenant, public, checked again by whoever reads them
+    def revocation_lists(self) -> Sequence[ListHead]:
+        """Of all that are kept, without their bytes."""
+
+    def revocation_list(self, issuer: str, scope: str) -> bytes | None:
+        """The bytes of one."""
+
+    def save_revocation_list(self, head: ListHead, body: bytes) -> bool:
+        """Insert or replace; False, and nothing is changed, when that is newer than this one."""
+
+    def delete_revocation_list(self, issuer: str, scope: str) -> None:
+        """Forget; unknown is no error."""
+
     # audit, outbox
     def audit(self, tenant: TenantId, record: AuditRecord) -> None:
-        """Append, unchained; a sealer chains later."""
+        """Append, unchained but authenticated; a sealer chains later. Raises ``ValueError`` for
+        data that has no canonical form (`moica_gateway.domain.audit`)."""
 
     def audit_records(
         self, tenant: TenantId, *, transaction_id: TransactionId | None = None, limit: int = 1000
     ) -> Sequence[AuditRecord]:
         """In the order of writing."""
+
+    def audit_tenants(self) -> Sequence[TenantId]:
+        """Whose chains there are; also of whom there is no tenant."""
+
+    def audit_entries(self, tenant: TenantId, after: int, limit: int) -> Sequence[AuditEntry]:
+        """In the order of their sequence, with a higher one than ``after``. Raises nothing for a
+        row that cannot be read."""
+
+    def audit_entries_of(
+        self, tenant: TenantId, transaction_id: TransactionId
+    ) -> Sequence[AuditEntry]:
+        """All of a transaction, in the order of their sequence. Raises ``VerificationError`` where
+        one cannot be read."""
+
+    def audit_entry_at(self, tenant: TenantId, position: int) -> AuditEntry | None:
+        """By its position in the chain. Raises ``VerificationError`` where it cannot be read."""
+
+    def seal_audit(self, tenant: TenantId, sealed: Mapping[int, tuple[int, bytes]]) -> None:
+        """Give positions and hashes, by sequence; once and for all."""
+
+    def last_audit_head(self, tenant: TenantId, *, before: int | None = None) -> AuditHead | None:
+        """The newest one, or the newest before that position; unverified. Raises
+        ``VerificationError`` where it cannot be read."""
+
+    def audit_heads(self, tenant: TenantId, after: int, limit: int) -> Sequence[AuditHead]:
+        """Unverified, in the order of their positions, behind the position ``after``. Raises
+        ``VerificationError`` where one cannot be read."""
+
+    def add_audit_head(self, head: AuditHead) -> None:
+        """A new one."""
 
     def add_outbox(self, message: OutboxMessage) -> None:
         """Append; the store gives the sequence."""
@@ -453,6 +509,8 @@ class Format(Protocol):
     levels: tuple[str, ...]
     """Empty where the format has none."""
     needs_content: bool
+    binds_certificate: bool
+    """Whether the signer's certificate stands inside what is signed."""
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
         """The message that the key must cover.

@@ -102,8 +102,7 @@ class Clerk:
         page = await self.context.new_page()
         await page.goto(f"{self.stage.simulator.url}/phone/{self.person.device}")
         phone = PhonePage(page=page)
-        if self.stage.simulator.device(self.person.device).bound:
-            await expect(phone.heading(f"{self.person.user.name}，您好")).to_be_visible()
+        await expect(phone.button("解鎖")).to_be_visible()
         return phone
 
     async def open_dialog(self) -> None:

@@ -81,22 +81,34 @@ class PhonePage:
         """Each of them is a 422, which the browser's console tells of."""
         clerk.forgiven.append("422")
 
+    async def unlock(self) -> None:
+        """From the lock screen into the app; nothing where it is open already."""
+        await self.page.bring_to_front()
+        if await self.button("解鎖").is_visible():
+            await self.button("解鎖").click()
+        await expect(self.button("鎖定螢幕")).to_be_visible()
+
     async def open_notification(self) -> None:
-        """Taps the notification."""
+        """Taps the notification, on the lock screen or in the app."""
         await self.page.bring_to_front()
         await self.notification.click()
         await expect(self.button("確認")).to_be_visible()
 
     async def scan(self, content: str) -> None:
         """【掃碼驗證】, and what the camera would have read, pasted."""
-        await self.page.bring_to_front()
+        await self.unlock()
         await self.button("掃碼驗證").click()
         await self.page.locator("#screen-scan textarea").fill(content)
         await self.page.locator("#screen-scan").get_by_role("button", name="送出").click()
 
-    async def confirm(self) -> None:
-        """「確認」 and 「完成」."""
+    async def approve(self) -> None:
+        """「確認」, and the finger that it asks for."""
         await self.button("確認").click()
+        await self.button("按壓指紋感應器").click()
+
+    async def confirm(self) -> None:
+        """「確認」, the finger, and 「完成」."""
+        await self.approve()
         await expect(self.heading("驗證成功")).to_be_visible()
         await self.button("完成").click()
 
@@ -107,6 +119,7 @@ class PhonePage:
 
     async def bind(self, code: str, name: str) -> None:
         """「掃描註冊啟用碼 QR Code」, with the code typed."""
+        await self.unlock()
         await self.button("掃描註冊啟用碼 QR Code").click()
         await self.page.get_by_label("註冊啟用碼").fill(code)
         await self.button("註冊").click()

@@ -183,12 +183,12 @@ async def test_signing_with_a_phone_that_was_unbound_since(clerk: Any) -> None:
 async def test_the_certificate_bears_another_name(clerk: Any) -> None:
     """Nothing is registered, and the dialogue says that the names differ."""
     one = await clerk(registered=False, name="王小明", certificate_name="王大明")
-    page = await one.context.new_page()
-    await page.goto(f"{one.stage.simulator.url}/phone/{one.person.device}")
+    phone = await one.phone()
+    await one.page.bring_to_front()
     await one.open_dialog()
     await one.apply()
-    await page.locator("#notification").click()
-    await page.get_by_role("button", name="確認").click()
+    await phone.open_notification()
+    await phone.approve()
     await one.page.bring_to_front()
     await expect(one.page.get_by_role("alert")).to_contain_text("姓名與憑證上的姓名不符")
     await one.shoot("name-mismatch")

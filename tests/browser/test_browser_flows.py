@@ -127,7 +127,7 @@ async def test_nothing_happens_for_sixty_seconds(clerk: Any) -> None:
         window = await one.ended(FAILED)
         await expect(window).to_contain_text("60 秒內未於手機上確認")
         await one.shoot("expired")
-        await phone.button("確認").click()
+        await phone.approve()
         await expect(phone.heading("已逾時，簽章未送出")).to_be_visible()
         await expect(phone.result).to_contain_text("您按下時已超過時限。")
         await one.shoot("phone-late", phone.page)
@@ -150,6 +150,7 @@ async def test_chinese_is_drawn_with_a_chinese_font(clerk: Any) -> None:
     """No boxes: Chromium itself names the font of the title and of the app's screen."""
     one = await clerk()
     phone = await one.phone()
+    await phone.unlock()
     await one.page.goto(f"{one.stage.desk_url}/")
     for page, selector in ((one.page, "h1"), (phone.page, "#holder-name")):
         session = await one.context.new_cdp_session(page)

@@ -180,6 +180,7 @@ async def test_a_signature_with_keys_only(clerk: Any) -> None:
     await expect(phone.notification).to_be_visible()
     await press(phone.page, phone.notification)
     await press(phone.page, phone.button("確認"))
+    await press(phone.page, phone.button("按壓指紋感應器"))
     await expect(phone.heading("驗證成功")).to_be_focused()
     await press(phone.page, phone.button("完成"))
     await page.bring_to_front()

@@ -90,7 +90,7 @@ def test_a_defect_shows_no_traceback_and_nothing_unredacted(
 ) -> None:
     """It is logged as a line, with its place."""
 
-    def breaks(_url: str) -> None:
+    def breaks(_url: str, _master_key: object) -> None:
         raise LookupError("person A123456789")
 
     monkeypatch.setattr(moica_gateway.cli.setup, "migrate", breaks)

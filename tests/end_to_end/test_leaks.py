@@ -24,6 +24,7 @@ from moica_gateway.client import GatewayClient
 from moica_gateway.domain.models import Scope
 from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import Secret, TenantId
+from moica_gateway.services.bundle import Services
 from moica_gateway.settings import Settings, TrustSettings, UpstreamSettings
 from moica_gateway.stores import migrate
 from moica_gateway.telemetry import configure_logging
@@ -174,6 +175,7 @@ async def test_the_log_and_the_data_folder_name_nobody(tmp_path: Path) -> None:
                         assert begun.challenges[0].form
                         await callback(url, begun.challenges[0].form["fields"]["transaction_id"])
                 running = places_of(settings, log)
+                running["audit export"] = await exported(gateway.services, tenant)
     secrets = searched_for(der, api_key)
     assert len(secrets) > 100
     # A shorter one is found by chance.
@@ -184,7 +186,21 @@ async def test_the_log_and_the_data_folder_name_nobody(tmp_path: Path) -> None:
     assert leaks(secrets, {"itself": der})
     assert leaks(secrets, {"itself": base64.b64encode(b"x" + der)})
     assert leaks(secrets, running) == []
+    # Kept for good, so it says of nobody who they are either.
+    people = {"name": "王小明".encode(), "name, escaped": b"\\u738b", "device": "手機".encode()}
+    people |= {"user": b'"u1"', "masked": b"******"}
+    assert running["audit export"].count(b'"type":"record"') > 10
+    assert leaks(people, {"audit": running["audit export"]}) == []
     assert leaks(secrets, places_of(settings, log)) == []
+
+
+async def exported(services: Services, tenant: TenantId) -> bytes:
+    """The audit record, sealed."""
+    lines: list[str] = []
+    await services.sealing.seal(tenant)
+    await services.audit.export(tenant, lines.append)
+    assert (await services.audit.verify(tenant)).findings == ()
+    return "\n".join(lines).encode()
 
 
 async def callback(url: str, transaction_id: str) -> None:

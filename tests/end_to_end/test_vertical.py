@@ -99,7 +99,7 @@ async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     receiver.router.add_post("/hook", hook)
     with captured_log() as log:
         async with (
-            Simulator.start(fast=True) as simulator,
+            Simulator.start(fast=True, fido2=True) as simulator,
             TestServer(receiver) as hooks,
         ):
             settings = write_settings(tmp_path, simulator)

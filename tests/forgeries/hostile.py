@@ -13,6 +13,8 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 from aiohttp import web
@@ -257,17 +259,23 @@ class Turn:
 class HostilePlatform:
     """The HTTP side; ``url`` is set once it listens, ``dead`` names a host that does not."""
 
-    def __init__(self, pki: MemoryPki) -> None:
-        self.pki = pki
+    def __init__(self) -> None:
         self.url = ""
         self.dead = ""
         self.desks: dict[str, Desk] = {}
         self.crls: dict[str, bytes] = {}
+        self.responders: dict[str, Callable[[bytes], bytes]] = {}
         self.strayed = 0
         self.app = web.Application(client_max_size=2**20)
         self.app.router.add_post("/moise/sp/{method}", self._answer)
         self.app.router.add_get("/crl/{name}", self._crl)
+        self.app.router.add_post("/ocsp/{name}", self._ocsp)
         self.app.router.add_route("*", "/elsewhere", self._elsewhere)
+
+    @cached_property
+    def pki(self) -> MemoryPki:
+        """Whose root's list is here, too; asked for once it listens."""
+        return MemoryPki(at=datetime.now(UTC), root_crl_url=f"{self.url}/crl/root")
 
     @property
     def good_crl(self) -> str:
@@ -278,6 +286,15 @@ class HostilePlatform:
         """Serve a list; its address."""
         self.crls[name] = crl
         return f"{self.url}/crl/{name}"
+
+    def respond(self, name: str, answer: Callable[[bytes], bytes]) -> str:
+        """Answer OCSP requests; the address."""
+        self.responders[name] = answer
+        return f"{self.url}/ocsp/{name}"
+
+    async def _ocsp(self, request: web.Request) -> web.Response:
+        answer = self.responders[request.match_info["name"]]
+        return web.Response(body=answer(await request.read()))
 
     async def _crl(self, request: web.Request) -> web.Response:
         body = self.crls.get(request.match_info["name"])

@@ -7,7 +7,6 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -23,7 +22,6 @@ from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import Secret, TenantId, TransactionId
 from moica_gateway.settings import Settings, TrustSettings, UpstreamSettings
 from moica_gateway.stores import migrate
-from moica_gateway.testing.pki import MemoryPki
 from moica_gateway.wire import CredentialView, DocumentRequest, TransactionView
 
 from .hostile import NAME, Desk, HostilePlatform
@@ -184,8 +182,7 @@ def _write(folder: Path, name: str, der: bytes) -> str:
 @asynccontextmanager
 async def open_house(folder: Path) -> AsyncIterator[House]:
     """Gateway and platform, running."""
-    pki = MemoryPki(at=datetime.now(UTC))
-    platform = HostilePlatform(pki)
+    platform = HostilePlatform()
     key = folder / "master.key"
     key.write_text(base64.b64encode(b"m" * 32).decode())
     key.chmod(0o600)
@@ -195,7 +192,9 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
         dead = f"127.0.0.1:{unheard.getsockname()[1]}"
         async with TestServer(platform.app) as upstream, aiohttp.ClientSession() as session:
             platform.url, platform.dead = str(upstream.make_url("")).rstrip("/"), dead
+            pki = platform.pki
             platform.publish("good", pki.crl(url=platform.good_crl))
+            platform.publish("root", pki.root_crl())
             settings = Settings(
                 environment="simulator",
                 data_dir=str(folder),

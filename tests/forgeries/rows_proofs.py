@@ -6,10 +6,13 @@ The checksum covers neither certificate nor chain, so it is good in every row.
 from __future__ import annotations
 
 import base64
+import secrets
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from moica_gateway.testing.ocsp import delegate_of, ocsp_answer
 from moica_gateway.testing.pki import MemoryPki, issuing_point
 
 from .hostile import Desk, Turn
@@ -50,6 +53,21 @@ def with_crl(turn: Turn, name: str, **changes: Any) -> dict[str, Any]:
 
 
 SERIAL = 0x5EC0
+
+
+def with_ocsp(turn: Turn, **changes: Any) -> dict[str, Any]:
+    """A good certificate without a CRL, whose responder answers as it is described. Of a serial
+    number of its own: what was answered about a certificate before is not forgotten."""
+    pki = turn.desk.platform.pki
+    body = changes.pop("body", None)
+    delegate = changes.pop("delegate", None)
+    if delegate is not None:
+        changes |= {"signer": delegate_of(pki, **delegate), "signer_key": "responder"}
+    url = turn.desk.platform.respond(
+        turn.desk.sp_service_id,
+        lambda request: ocsp_answer(pki, request, **changes) if body is None else body,
+    )
+    return holder(turn, points=(), ocsp_url=url, serial=secrets.randbits(100))
 
 
 def dead_crl(turn: Turn) -> dict[str, Any]:
@@ -228,6 +246,44 @@ REVOCATION: list[Row] = [
         forge=lambda t: with_crl(t, "scope", scope=issuing_point(only_contains_ca_certs=True))),
     Row(name="CRL without a number", rule="6", code="revocation_unknown", places=(RR,),
         forge=lambda t: with_crl(t, "number", number=None)),
+    Row(name="delta CRL", rule="6", code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_crl(t, "delta", extra=x509.DeltaCRLIndicator(1))),
+    Row(name="indirect CRL", rule="6", code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_crl(t, "indirect", scope=issuing_point(indirect_crl=True))),
+    Row(name="certificate that OCSP knows as revoked", rule="6", code="certificate_revoked",
+        places=(RR,), who="holder", forge=lambda t: with_ocsp(t, status="revoked")),
+    Row(name="certificate that OCSP does not know", rule="6", code="revocation_unknown",
+        places=(RR,), forge=lambda t: with_ocsp(t, status="unknown")),
+    Row(name="OCSP on a host that is not ours to ask", rule="6", code="revocation_unknown",
+        places=(RR,),
+        forge=lambda t: holder(t, points=(), ocsp_url="http://attacker.test/ocsp")),
+    Row(name="OCSP answer that is a web page", rule="6", code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_ocsp(t, body=b"<html>")),
+    Row(name="OCSP answer by another key", rule="6", code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_ocsp(t, signer_key="other")),
+    Row(name="OCSP answer about another certificate", rule="6", code="revocation_unknown",
+        places=(RR,), forge=lambda t: with_ocsp(t, serial=SERIAL + 1)),
+    Row(name="OCSP answer that says two things", rule="6", code="revocation_unknown",
+        places=(RR,), forge=lambda t: with_ocsp(t, status="revoked", parts=2)),
+    Row(name="OCSP answer without our nonce", rule="6", code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_ocsp(t, nonce=None)),
+    Row(name="OCSP answer with another nonce", rule="6", code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_ocsp(t, nonce=b"m" * 32)),
+    Row(name="OCSP answer that has run out", rule="6", code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_ocsp(t, this=-2, until=-1)),
+    Row(name="OCSP answer from the future", rule="6", code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_ocsp(t, this=1, until=2)),
+    Row(name="OCSP answer signed with SHA-1", rule="6", code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_ocsp(t, algorithm="sha1")),
+    Row(name="OCSP responder of another authority", rule="6", code="revocation_unknown",
+        places=(RR,), forge=lambda t: with_ocsp(t, delegate={"by": "other"})),
+    Row(name="OCSP responder without that purpose", rule="6", code="revocation_unknown",
+        places=(RR,), forge=lambda t: with_ocsp(t, delegate={"purpose": None})),
+    Row(name="OCSP responder that has run out", rule="6", code="revocation_unknown",
+        places=(RR,), forge=lambda t: with_ocsp(t, delegate={"valid": (-400, -1)})),
+    Row(name="OCSP responder that nobody says need not be asked about", rule="6",
+        code="revocation_unknown", places=(RR,),
+        forge=lambda t: with_ocsp(t, delegate={"no_check": False})),
 ]
 # fmt: on
 

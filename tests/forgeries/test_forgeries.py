@@ -8,6 +8,7 @@ table stands in THREAT_MODEL.md, and is compared with it here.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,15 @@ async def test_the_honest_answer_completes(house: House, place: Place) -> None:
     assert await house.artifact_status(visit, ended.id) == artifact
     assert [c.status for c in await visit.client.credentials(USER)] == ["enabled"]
     assert await house.bound(visit)
+
+
+@pytest.mark.parametrize("changes", [{}, {"delegate": {}}, {"algorithm": "sha512"}])
+async def test_an_honest_responder_completes(house: House, changes: dict[str, Any]) -> None:
+    """The positive control of the rows about OCSP: the issuer's own answer, and a delegate's."""
+    visit = await house.guest(Place.REGISTRATION_RESULT)
+    visit.desk.forge["result"] = lambda turn: rows_proofs.with_ocsp(turn, **changes)
+    ended = await visit.end(await visit.begin(Place.REGISTRATION_RESULT))
+    assert ended.status == "completed", ended.error
 
 
 async def test_a_forged_ticket_of_a_further_challenge_ends_the_transaction(house: House) -> None:

@@ -23,7 +23,8 @@ from moica_gateway.domain.models import AuditRecord, Status, Transaction
 from moica_gateway.domain.values import Secret, TransactionId
 from moica_gateway.errors import GatewayError
 from moica_gateway.ports import TransactionFilter
-from moica_gateway.stores import open_store
+from moica_gateway.services.audit import AuditTrail
+from moica_gateway.stores import DerivedSeals, open_store
 from moica_gateway.wire import TransactionView
 from moica_simulator import TicketView
 from tests.resilience.lives import Life, Lives
@@ -199,6 +200,21 @@ async def _check_store(lives: Lives, ended: Ended) -> None:
         f"transaction.{ended.view.status}": 1
     }
     assert "transaction.late_answer" not in actions
+    await _check_chain(lives)
+
+
+async def _check_chain(lives: Lives) -> None:
+    master_key = Secret(MASTER_KEY)
+    async with open_store(
+        f"sqlite:///{lives.order.folder / 'gateway.db'}",
+        master_key=master_key,
+        clock=SystemClock(),
+        random=SystemRandom(),
+    ) as store:
+        trail = AuditTrail(store=store, seals=DerivedSeals(master_key))
+        report = await trail.verify(TENANT)
+    assert report.findings == ()
+    assert report.sealed + report.unsealed > 0
 
 
 async def _stored(

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from tests.resilience.lives import NotReachedError
+from tests.resilience.lives import Lives, NotReachedError
 from tests.resilience.plays import (
     BEGUN,
     CREATED,
@@ -29,6 +29,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Points = list[list[str]]
 """Those of each life."""
 
+_SEALING = "write Sealing.seal"
+"""Comes by the clock, once a second: a play may be over before. It has a test of its own."""
 _AT_ONCE = 3
 """Gateways at a time: they wait more than they work."""
 _TRIES = 3
@@ -44,7 +46,7 @@ async def play_signature(stage: Stage, *plan: str) -> Points:
         await check(stage, lives, ended)
         lost = answer_was_lost(lives)
         assert ended.view.status == ("failed" if lost else "completed")
-        return [life.points for life in lives.all]
+        return _points(lives)
 
 
 async def play_registration(stage: Stage, *plan: str) -> Points:
@@ -56,7 +58,7 @@ async def play_registration(stage: Stage, *plan: str) -> Points:
             await lives.until_over()
         await check(stage, lives, ended)
         assert ended.view.status == "completed"
-        return [life.points for life in lives.all]
+        return _points(lives)
 
 
 async def play_cancel(stage: Stage, *plan: str) -> Points:
@@ -65,7 +67,25 @@ async def play_cancel(stage: Stage, *plan: str) -> Points:
         ended = await cancel(stage, lives, citizen)
         await lives.until_over()
         await check(stage, lives, ended, endings={("cancelled", "cancelled")})
-        return [life.points for life in lives.all]
+        return _points(lives)
+
+
+async def play_sealing(stage: Stage, point: str) -> Points:
+    """Two signatures, and a second life that goes on with the chain of audit records."""
+    async with stage.borrowed() as citizen, stage.gateway(point) as lives:
+        async with holder(stage, lives, citizen):
+            ended = [await sign(stage, lives, citizen)]
+            await lives.until(lambda: lives.all[0].dead)
+            ended.append(await sign(stage, lives, citizen))
+            await lives.until(
+                lambda: any(life.passed(f"{_SEALING}: committed") for life in lives.all[1:])
+            )
+        await check(stage, lives, *ended)
+        return _points(lives)
+
+
+def _points(lives: Lives) -> Points:
+    return [[p for p in life.points if not p.startswith(_SEALING)] for life in lives.all]
 
 
 async def play_all(
@@ -128,3 +148,9 @@ async def test_killed_at_each_step_of_a_cancel_it_is_cancelled_once(stage: Stage
     # How often its ticket is asked for meanwhile differs, and writes nothing.
     rest = [p for p in points[points.index(f"{BEGUN}#1") :] if not p.startswith("poll")]
     await play_all(play_cancel, stage, [(point,) for point in rest])
+
+
+async def test_killed_at_each_step_of_sealing_the_chain_goes_on(stage: Stage) -> None:
+    """Positions, hashes and head are one commit: the next life seals on, and all follows."""
+    steps = ("not begun", "not committed", "committed")
+    await play_all(play_sealing, stage, [(f"{_SEALING}: {step}#1",) for step in steps])

@@ -68,7 +68,7 @@ BAD_ENVIRONMENT: list[tuple[str, str, tuple[str, ...]]] = [
     ("UPSTREAM__TIMEOUT", "0", ("upstream.timeout",)),
     ("TRUST__CRL_GRACE", "1e12", ("trust.crl_grace",)),
     ("TRUST__CRL_GRACE", "-1", ("trust.crl_grace",)),
-    ("TRUST__REVOCATION", "off", ("trust.revocation", "require or crl_if_available", "'off'")),
+    ("TRUST__REVOCATION", "off", ("trust.revocation", "crl, ocsp, crl_then_ocsp", "'off'")),
     ("TRUST__ANCHORS", " , ", ("trust.anchors", "came nothing")),
     ("ENVIRONMENT", "prod", ("environment", "production, uat or simulator", "'prod'")),
     ("LOG_FORMAT", "xml", ("log_format", "json or console")),
@@ -217,8 +217,13 @@ def test_an_environment_that_is_none_is_refused_however_it_was_made(environment:
 
 
 def test_the_platforms_addresses_are_fixed() -> None:
-    """``protocol/moi-sp-api.md`` "Hosts"; CRLs from the government's hosts only."""
-    hosts = {"ocsp-moica.moi.gov.tw", "grca.nat.gov.tw", "moica.nat.gov.tw"}
+    """``protocol/moi-sp-api.md`` "Hosts"; CRLs and OCSP from the government's hosts only."""
+    hosts = {
+        "ocsp-moica.moi.gov.tw",
+        "moica.nat.gov.tw",
+        "grca.nat.gov.tw",
+        "ocsp.grca.nat.gov.tw",
+    }
     expected = {
         "production": ("https://fidoapi.moi.gov.tw", "https://fido.moi.gov.tw"),
         "uat": ("https://fidoapi-test.moi.gov.tw", "https://fido-test.moi.gov.tw"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from attrs import evolve, frozen
 
+from moica_gateway.domain.audit import AuditHead
 from moica_gateway.domain.brakes import PersonBrake, RequestCount, RequestCounts
 from moica_gateway.domain.models import (
     ApiKey,
@@ -283,6 +284,16 @@ class Make:
             actor="key:key_1",
             transaction_id=None if transaction is None else TransactionId(transaction),
             data={"status": "pending", "numbers": ["1153000161"]},
+        )
+
+    def audit_head(self, tenant: TenantId | None = None, position: int = 1) -> AuditHead:
+        return AuditHead(
+            tenant=tenant or self.ours,
+            position=position,
+            hash=b"1" * 32,
+            at=self.now,
+            public_key=b"k" * 32,
+            signature=b"s" * 64,
         )
 
     def message(

@@ -216,15 +216,19 @@ _TICKETS_AWAY = (
     "ALTER TABLE documents DROP COLUMN ticket; ALTER TABLE challenges DROP COLUMN ticket;"
 )
 _BRAKES_AWAY = "DROP TABLE person_brakes; DROP TABLE request_counts;"
-_QUERIES_AWAY = "DROP TABLE identity_queries;"
+_CHAIN_AWAY = "DROP TABLE audit_heads; ALTER TABLE audit_records DROP COLUMN mac;"
+_LISTS_AWAY = "DROP TABLE revocation_lists;"
+_QUERIES_AWAY = _LISTS_AWAY + "DROP TABLE identity_queries;"
 
 
 @pytest.mark.parametrize(
     ("version", "away"),
     [
-        ("0001", _QUERIES_AWAY + _TICKETS_AWAY + _BRAKES_AWAY),
-        ("0002", _QUERIES_AWAY + _TICKETS_AWAY),
-        ("0003", _QUERIES_AWAY),
+        ("0001", _CHAIN_AWAY + _QUERIES_AWAY + _TICKETS_AWAY + _BRAKES_AWAY),
+        ("0002", _CHAIN_AWAY + _QUERIES_AWAY + _TICKETS_AWAY),
+        ("0003", _CHAIN_AWAY + _QUERIES_AWAY),
+        ("0004", _CHAIN_AWAY + _LISTS_AWAY),
+        ("0005", _LISTS_AWAY),
     ],
 )
 async def test_a_filled_database_of_a_version_before_goes_forward_and_keeps_everything(
@@ -241,6 +245,8 @@ async def test_a_filled_database_of_a_version_before_goes_forward_and_keeps_ever
         unit.save_person(make.person())
         unit.save_credential(make.credential())
         unit.add_transaction(make.transaction())
+        for n in range(3):
+            unit.audit(make.ours, make.audit(f"a{n}"))
 
     async with open_store(url, master_key=key, clock=clock, random=SeededRandom()) as store:
         await store.write(fill)
@@ -252,8 +258,14 @@ async def test_a_filled_database_of_a_version_before_goes_forward_and_keeps_ever
         assert columns_of(database) == columns_of_version(version)
     with pytest.raises(ConfigurationError, match=version):
         await open_store(url, master_key=key, clock=clock, random=SeededRandom()).open()
-    migrate(url)
+    with pytest.raises(ConfigurationError, match="master key"):
+        migrate(url)
+    migrate(url, key)
     async with open_store(url, master_key=key, clock=clock, random=SeededRandom(2)) as store:
+        entries = await store.read(lambda u: u.audit_entries(make.ours, 0, 9))
+        assert [(e.record, e.authentic) for e in entries] == [
+            (make.audit(f"a{n}"), True) for n in range(3)
+        ]
         transaction = make.transaction()
         assert await store.read(lambda u: u.transaction(make.ours, transaction.id)) == transaction
         person = make.person()

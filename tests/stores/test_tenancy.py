@@ -42,14 +42,27 @@ FOUND: dict[str, Callable[[Any, Any, Any], Any]] = {
     "identity_queries": lambda u, t, m: u.identity_queries(t, m.now.date()),
     "request_counts": lambda u, t, _: u.request_counts(t).tenant,
     "audit_records": lambda u, t, _: u.audit_records(t),
+    "audit_entries": lambda u, t, _: u.audit_entries(t, 0, 9),
+    "audit_entries_of": lambda u, t, _: u.audit_entries_of(t, "txn_0001"),
+    "audit_entry_at": lambda u, t, _: u.audit_entry_at(t, 1),
+    "audit_heads": lambda u, t, _: u.audit_heads(t, 0, 9),
+    "last_audit_head": lambda u, t, _: u.last_audit_head(t),
     "due_outbox": lambda u, t, m: u.due_outbox(t, m.now, 9),
     "waiting_outbox": lambda u, t, _: u.waiting_outbox(t, 9),
     "outbox_after": lambda u, t, _: u.outbox_after(t, "", 9).items,
 }
 """What each reading method finds of the rows that `fill` made."""
 
-WITHOUT_TENANT = {"tenants", "api_key_by_hash"}
-"""The administrator's list, and the look-up that finds the tenant."""
+WITHOUT_TENANT = {
+    "tenants",
+    "audit_tenants",
+    "api_key_by_hash",
+    "revocation_lists",
+    "revocation_list",
+    "save_revocation_list",
+    "delete_revocation_list",
+}
+"""The administrator's lists, the look-up that finds the tenant, and what is public and nobody's."""
 
 FOR_WORKERS = {
     "watched_transactions",
@@ -91,6 +104,8 @@ CHANGES: dict[str, Callable[[Any, Any], Any]] = {
     "add_identity_query": lambda u, m: u.add_identity_query(m.theirs, m.now.date(), m.id_number(5)),
     "add_outbox": lambda u, m: u.add_outbox(m.message(1, tenant=m.theirs)),
     "audit": lambda u, m: u.audit(m.theirs, m.audit("other")),
+    "seal_audit": lambda u, m: u.seal_audit(m.theirs, {1: (7, b"7" * 32)}),
+    "add_audit_head": lambda u, m: u.add_audit_head(m.audit_head(m.theirs)),
     "blobs.put": lambda u, m: u.blobs.put(m.theirs, BlobId("blb_1"), b"theirs"),
 }
 """What the other tenant may try with our ids: its own rows come of it, or an error, or nothing."""
@@ -108,7 +123,9 @@ def fill(unit: Any, make: Any) -> None:
     unit.save_webhook_endpoint(make.endpoint())
     unit.add_transaction(make.transaction(1, person_id=person.id, user_id="only"))
     unit.add_idempotency(make.idempotency())
-    unit.audit(make.ours, make.audit())
+    unit.audit(make.ours, make.audit(transaction="txn_0001"))
+    unit.seal_audit(make.ours, {1: (1, b"1" * 32)})
+    unit.add_audit_head(make.audit_head())
     unit.save_person_brake(make.ours, person.id, make.brake())
     unit.save_request_counts(make.ours, make.counts())
     unit.add_identity_query(make.ours, make.now.date(), make.id_number(5))

@@ -46,7 +46,11 @@ NOT_SEALED = {
     ("person_keys", "key_id"),
     ("idempotency_records", "body_mac"),
     ("audit_records", "chain_hash"),
+    ("audit_heads", "hash"),
+    ("audit_heads", "public_key"),
+    ("audit_heads", "signature"),
     ("identity_queries", "subject_hash"),
+    ("revocation_lists", "body"),
 }
 MACS = {
     "tenants": tenants.TENANT_MAC,

@@ -12,7 +12,13 @@ from moica_gateway.domain.values import Tbs
 from moica_gateway.testing.clock import FrozenClock
 from moica_gateway.testing.egress import RecordingEgress
 from moica_gateway.testing.pki import MemoryPki
-from moica_gateway.trust import CertificateJudge, CrlStore, RevocationPolicy, TrustAnchors
+from moica_gateway.trust import (
+    CertificateJudge,
+    CrlStore,
+    Revocation,
+    RevocationPolicy,
+    TrustAnchors,
+)
 
 MESSAGE = b"what the key has to cover"
 
@@ -70,15 +76,14 @@ def court_of(pki: MemoryPki) -> Callable[..., Court]:
         of: MemoryPki = pki,
         crl: bytes | None = None,
         root_crl: bytes | None = None,
-        policy: RevocationPolicy = RevocationPolicy.REQUIRE,
+        policy: RevocationPolicy = RevocationPolicy.CRL,
     ) -> Court:
         egress, clock = RecordingEgress(), FrozenClock(of.at)
         egress.reply(of.crl_url, of.crl() if crl is None else crl)
         egress.reply(of.root_crl_url, of.root_crl() if root_crl is None else root_crl)
         judge = CertificateJudge(
             anchors=TrustAnchors((of.root,), (of.issuer,)),
-            revocation=CrlStore(egress, clock, hosts=["crl.test"]),
-            policy=policy,
+            revocation=Revocation(CrlStore(egress, clock, hosts=["crl.test"]), policy=policy),
         )
         return Court(of, egress, clock, judge)
 

@@ -16,6 +16,7 @@ from moica_gateway.trust import (
     load_certificates,
     refuse_simulator_ca,
     require_pinned,
+    sort_authorities,
 )
 
 PKI = MemoryPki()
@@ -127,3 +128,20 @@ def test_production_wants_every_root_pinned() -> None:
             require_pinned((PKI.root,), pins)
     with pytest.raises(ConfigurationError, match=fingerprint(SIMULATED.root)):
         require_pinned((PKI.root, SIMULATED.root), [pin])
+
+
+def test_one_folder_may_hold_a_whole_hierarchy() -> None:
+    """Who signed itself is an anchor, who was issued by another never is, wherever it lies."""
+    found = sort_authorities((PKI.issuer, PKI.root, SIMULATED.root))
+    assert found == TrustAnchors((PKI.root, SIMULATED.root), (PKI.issuer,))
+    assert sort_authorities((PKI.root,), (PKI.issuer, PKI.root)) == TrustAnchors(
+        (PKI.root,), (PKI.issuer,)
+    )
+    with pytest.raises(ConfigurationError, match="self-signed root"):
+        sort_authorities((PKI.issuer,))
+    with pytest.raises(ConfigurationError, match="at least one anchor"):
+        sort_authorities((), (PKI.root,))
+    with pytest.raises(ConfigurationError, match="certificates of authorities"):
+        sort_authorities((PKI.root, PKI.holder()))
+    with pytest.raises(ConfigurationError, match="certificates of authorities"):
+        sort_authorities((PKI.root,), (PKI.holder(),))

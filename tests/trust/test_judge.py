@@ -20,7 +20,13 @@ from moica_gateway.errors import CATALOGUE, VerificationError
 from moica_gateway.testing.clock import FrozenClock
 from moica_gateway.testing.egress import RecordingEgress
 from moica_gateway.testing.pki import MemoryPki
-from moica_gateway.trust import CertificateJudge, CrlStore, RevocationPolicy, TrustAnchors
+from moica_gateway.trust import (
+    CertificateJudge,
+    CrlStore,
+    Revocation,
+    RevocationPolicy,
+    TrustAnchors,
+)
 from moica_gateway.trust.report import CheckName
 
 MESSAGE = b"what the key has to cover"
@@ -54,16 +60,6 @@ async def test_what_was_not_asked_for_is_said_as_not_checked(court: Any) -> None
     unchecked = {c.name: c.detail for c in found.report if c.passed is None}
     assert set(unchecked) == {"same_person_as_registered", "right_name", "right_credential"}
     assert all(detail.startswith("not checked") for detail in unchecked.values())
-
-
-async def test_after_the_first_failure_the_rest_is_not_reached(court: Any) -> None:
-    """One check fails, those before hold, those after are None with the reason."""
-    found = await court.verdict(court.proof(court.pki.holder(policy=None)))
-    marks = [c.passed for c in found.report]
-    assert marks.index(False) == list(CheckName).index(CheckName.PROFILE)
-    assert set(marks[: marks.index(False)]) == {True}
-    assert set(marks[marks.index(False) + 1 :]) == {None}
-    assert "not reached" in found.report[-1].detail
 
 
 BROKEN: list[tuple[str, dict[str, Any], str]] = [
@@ -137,7 +133,7 @@ async def test_without_the_intermediate_there_is_no_path(court: Any) -> None:
     """Nothing is fetched to complete a chain."""
     judge = CertificateJudge(
         anchors=TrustAnchors((court.pki.root,)),
-        revocation=CrlStore(court.egress, court.clock, hosts=["crl.test"]),
+        revocation=Revocation(CrlStore(court.egress, court.clock, hosts=["crl.test"])),
     )
     found = (await judge.judge(court.proof(), court.expected())).problem
     assert found is not None
@@ -295,7 +291,7 @@ def test_no_mutated_certificate_is_accepted(place: int, change: int) -> None:
     egress.reply(PKI.crl_url, PKI.crl())
     judge = CertificateJudge(
         anchors=TrustAnchors((PKI.root,), (PKI.issuer,)),
-        revocation=CrlStore(egress, FrozenClock(PKI.at), hosts=["crl.test"]),
+        revocation=Revocation(CrlStore(egress, FrozenClock(PKI.at), hosts=["crl.test"])),
     )
     proof = CertificateSignature(
         unverified_certificate=bytes(mutated),
@@ -324,10 +320,16 @@ async def test_a_revoked_issuer_is_not_trusted(court_of: Courts) -> None:
     assert found.report[-1].passed is False
 
 
-async def test_an_issuer_of_unknown_status_is_said_as_not_checked(court_of: Courts) -> None:
-    """Also with policy require, which is about the holder's certificate."""
-    court = court_of(root_crl=b"<html>")
-    found = await court.verdict()
+async def test_an_issuer_of_unknown_status_fails_like_the_certificate_itself(
+    court_of: Courts,
+) -> None:
+    """Unless the named relaxation is on, and then the report says so."""
+    found = await court_of(root_crl=b"<html>").verdict()
+    assert found.problem is not None
+    assert found.problem.code == "revocation_unknown"
+    assert [c.name for c in found.report if c.passed is False] == ["issuer_not_revoked"]
+    relaxed = RevocationPolicy.CRL_IF_AVAILABLE
+    found = await court_of(root_crl=b"<html>", policy=relaxed).verdict()
     assert found.problem is None
     assert found.report[-1].passed is None
     assert "not checked" in found.report[-1].detail

@@ -21,7 +21,7 @@ from moica_gateway.testing.clock import FrozenClock
 from moica_gateway.testing.egress import RecordedRequest, RecordingEgress
 from moica_gateway.testing.pki import MemoryPki, issuing_point
 from moica_gateway.trust import CrlStore
-from moica_gateway.trust.crl import CrlRefusedError, read_crl
+from moica_gateway.trust.crl import Crl, CrlRefusedError, read_crl
 from moica_gateway.trust.revocation import RevocationStatus
 
 Courts = Callable[..., Any]
@@ -33,6 +33,14 @@ HOLDER = x509.load_der_x509_certificate(PKI.holder())
 GOOD = PKI.crl()
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
 _SHA256_RSA = bytes.fromhex("06092a864886f70d01010b")
+
+
+def believe(body: bytes, issuer: x509.Certificate = ISSUER, *, of_authority: bool = False) -> Crl:
+    """As the store does with what it fetched for the holder's partition."""
+    crl = read_crl(body, issuer)
+    crl.check_times(PKI.at)
+    crl.check_scope(POINT, of_authority=of_authority)
+    return crl
 
 
 def without_next_update() -> bytes:
@@ -95,7 +103,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
 def test_a_crl_is_believed_by_its_rules_only(body: bytes, why: str) -> None:
     """Everything else is refused, each with its own words."""
     with pytest.raises(CrlRefusedError, match=why):
-        read_crl(body, point=POINT, issuer=ISSUER, of_authority=False, now=PKI.at)
+        believe(body)
 
 
 BELIEVED: list[tuple[str, bytes]] = [
@@ -111,7 +119,7 @@ BELIEVED: list[tuple[str, bytes]] = [
 @pytest.mark.parametrize("body", [b[1] for b in BELIEVED], ids=[b[0] for b in BELIEVED])
 def test_a_good_crl_is_believed(body: bytes) -> None:
     """Partition, complete list, and scopes that hold the certificate."""
-    crl = read_crl(body, point=POINT, issuer=ISSUER, of_authority=False, now=PKI.at)
+    crl = believe(body)
     assert crl.number == 1
     assert crl.serials == frozenset()
 
@@ -121,23 +129,23 @@ def test_an_issuer_that_may_not_sign_crls_is_not_believed() -> None:
     pki = MemoryPki(issuer_signs_crls=False)
     issuer = x509.load_der_x509_certificate(pki.issuer)
     with pytest.raises(CrlRefusedError, match="may not sign"):
-        read_crl(pki.crl(), point=POINT, issuer=issuer, of_authority=False, now=pki.at)
+        believe(pki.crl(), issuer)
 
 
 def test_a_list_for_holders_says_nothing_of_an_authority() -> None:
     """The scope is held against the kind of certificate."""
     body = only(only_contains_user_certs=True)
     with pytest.raises(CrlRefusedError, match="another scope"):
-        read_crl(body, point=POINT, issuer=ISSUER, of_authority=True, now=PKI.at)
+        believe(body, of_authority=True)
     body = only(only_contains_ca_certs=True)
-    assert read_crl(body, point=POINT, issuer=ISSUER, of_authority=True, now=PKI.at).number == 1
+    assert believe(body, of_authority=True).number == 1
 
 
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused_and_nothing_foreign_escapes(body: bytes) -> None:
     """Whatever a CRL host answers."""
     with pytest.raises(CrlRefusedError):
-        read_crl(body, point=POINT, issuer=ISSUER, of_authority=False, now=PKI.at)
+        believe(body)
 
 
 @given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
@@ -146,7 +154,7 @@ def test_a_mutated_crl_is_never_believed(place: int, change: int) -> None:
     body = bytearray(GOOD)
     body[place] ^= change
     with pytest.raises(CrlRefusedError):
-        read_crl(bytes(body), point=POINT, issuer=ISSUER, of_authority=False, now=PKI.at)
+        believe(bytes(body))
 
 
 # -- the store ---------------------------------------------------------------------------------

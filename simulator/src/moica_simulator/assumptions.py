@@ -5,6 +5,7 @@ on is written into the rooms of this package; what is only our guess stands here
 constant or function each, so that one edit corrects it. The protocol file calls these "C".
 """
 
+import functools
 import hashlib
 import hmac
 from datetime import datetime, timedelta, timezone
@@ -121,6 +122,7 @@ CRL_PARTITIONS = 4
 _TAIPEI = timezone(timedelta(hours=8))
 
 
+@functools.lru_cache(maxsize=10_000)
 def hashed_id_num(secret: bytes, sp_service_id: str, id_number: str) -> str:
     """Computes the opaque value that stands for a person towards one relying system.
 
@@ -141,7 +143,7 @@ def redirect_asks_again(code: str) -> bool:
 
 def ticket_expiration_text(moment: datetime) -> str:
     """Writes `expiration_time` of a ticket: local time of Taipei, without a zone."""
-    return moment.astimezone(_TAIPEI).strftime("%Y-%m-%d %H:%M:%S")
+    return moment.astimezone(_TAIPEI).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def wire_error_code(interface: str, code: str) -> str:

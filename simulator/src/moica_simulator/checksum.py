@@ -10,6 +10,7 @@ This module does not know which fields make a payload: `platform.wire` does.
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 
@@ -53,7 +54,7 @@ def sha256_hex(payload: str) -> str:
 
 def seal(payload: str, key: AesKey, iv: bytes) -> str:
     """Returns the checksum of `payload` under `key` with this 12-byte IV, lower-case hex."""
-    return (iv + AESGCM(key.raw).encrypt(iv, sha256_hex(payload).encode(), None)).hex()
+    return (iv + _cipher(key).encrypt(iv, sha256_hex(payload).encode(), None)).hex()
 
 
 def open_checksum(checksum: str, key: AesKey) -> str:
@@ -71,9 +72,14 @@ def open_checksum(checksum: str, key: AesKey) -> str:
     if len(raw) * 2 != _CHECKSUM_LENGTH:  # fromhex skips blanks
         raise ValueError("a checksum is hexadecimal without blanks")
     try:
-        return AESGCM(key.raw).decrypt(raw[:_IV_SIZE], raw[_IV_SIZE:], None).decode("latin-1")
+        return _cipher(key).decrypt(raw[:_IV_SIZE], raw[_IV_SIZE:], None).decode("latin-1")
     except InvalidTag as error:
         raise ValueError("it does not decrypt: another AES key, or altered on the way") from error
+
+
+@functools.lru_cache(maxsize=256)
+def _cipher(key: AesKey) -> AESGCM:
+    return AESGCM(key.raw)
 
 
 def verifies(checksum: str, payload: str, key: AesKey) -> bool:

@@ -1,30 +1,29 @@
 """The command `moica-simulator`: serve, speak to one that serves, or explain a checksum.
 
-`person`, `phone`, `fault` and `clock` are the control API from a shell; they print its JSON.
+The control API from a shell is in `cli_control`.
 """
 
 import asyncio
-import json
 import signal
 import sys
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from moica_simulator._version import __version__
-from moica_simulator.assumptions import CARD_PIN
+from moica_simulator.cli_control import COMMANDS
+
+if TYPE_CHECKING:
+    from moica_simulator.mode import Mode
 
 __all__ = ["main"]
 
-_url = click.option(
-    "--url",
-    envvar="SIMULATOR_URL",
-    default="http://127.0.0.1:8701",
-    show_default=True,
-    help="Where the simulator serves (SIMULATOR_URL).",
+
+_FAST = (
+    "For load and tests: no FIDO2 between phone and platform, RSA-2048 for the CA, and prepared "
+    "keys if gmpy2 is installed. What relying systems get stays valid."
 )
 
 
@@ -56,7 +55,7 @@ def main() -> None:
     is_flag=True,
     help="Make the ready-made persons at the start.",
 )
-@click.option("--fast", is_flag=True, help="RSA-2048 instead of RSA-3072 for the CA.")
+@click.option("--fast", is_flag=True, help=_FAST)
 @click.option(
     "--log-level",
     envvar="SIMULATOR_LOG_LEVEL",
@@ -103,266 +102,22 @@ async def _serve(options: dict[str, Any], *, test_persons: bool) -> None:
             await simulator.add_test_persons()
         click.echo(
             f"moica-simulator ready on {simulator.url} "
-            f"(模擬器，不得用於正式環境 NOT FOR PRODUCTION){_ahead(simulator.clock.advanced)}"
+            f"(模擬器，不得用於正式環境 NOT FOR PRODUCTION){_fast(simulator.mode)}"
+            f"{_ahead(simulator.clock.advanced)}"
         )
         sys.stdout.flush()
         await stop.wait()
+
+
+def _fast(mode: "Mode") -> str:
+    """Says what fast mode leaves out."""
+    return f", {mode.words_zh} {mode.words_en}" if mode.fast else ""
 
 
 def _ahead(advanced: timedelta) -> str:
     """Says that a kept clock was advanced, since nothing else would explain odd dates."""
     seconds = advanced.total_seconds()
     return f", its clock {seconds:g} s ahead (clock reset goes back)" if seconds else ""
-
-
-@main.group(help="People in the register.")
-def person() -> None:
-    """Holds the commands about people."""
-
-
-@person.command("add", help="Enter a person.")
-@click.argument("id_number")
-@click.argument("name")
-@click.option("--pin", help="Of the citizen card; 123456 without.")
-@_url
-def person_add(url: str, id_number: str, name: str, pin: str | None) -> None:
-    """Enters a person."""
-    body = {"id_number": id_number, "name": name, "pin": pin}
-    _print(url, "POST", "/people", {key: value for key, value in body.items() if value})
-
-
-@person.command("list", help="List people.")
-@_url
-def person_list(url: str) -> None:
-    """Lists people."""
-    _print(url, "GET", "/people")
-
-
-@person.command("code", help="Issue an activation code (註冊啟用碼).")
-@click.argument("id_number")
-@_url
-def person_code(url: str, id_number: str) -> None:
-    """Issues an activation code."""
-    _print(url, "POST", f"/people/{id_number}/activation-codes")
-
-
-@person.command("unlock-card", help="Unlock a person's citizen card (鎖卡解碼).")
-@click.argument("id_number")
-@_url
-def person_unlock_card(url: str, id_number: str) -> None:
-    """Unlocks a card."""
-    _print(url, "POST", f"/people/{id_number}/unlock-card")
-
-
-@person.command("deregister", help="Take a person out of the platform's users (註銷).")
-@click.argument("id_number")
-@_url
-def person_deregister(url: str, id_number: str) -> None:
-    """Takes a person out."""
-    _print(url, "POST", f"/people/{id_number}/deregister")
-
-
-@main.command("test-persons", help="Make the ready-made persons, and list what each does.")
-@_url
-def test_persons(url: str) -> None:
-    """Makes the ready-made persons."""
-    _print(url, "POST", "/test-persons")
-
-
-@main.group(help="Phones.")
-def phone() -> None:
-    """Holds the commands about phones."""
-
-
-@phone.command("list", help="List phones.")
-@_url
-def phone_list(url: str) -> None:
-    """Lists phones."""
-    _print(url, "GET", "/devices")
-
-
-@phone.command("add", help="Add a phone; with --id-number it is bound at once.")
-@click.argument("name", default="我的手機")
-@click.option("--platform", type=click.Choice(["Android", "iOS"]), default="Android")
-@click.option("--id-number")
-@_url
-def phone_add(url: str, name: str, platform: str, id_number: str | None) -> None:
-    """Adds a phone."""
-    path = f"/people/{id_number}/devices" if id_number else "/devices"
-    _print(url, "POST", path, {"name": name, "platform": platform})
-
-
-@phone.command("bind", help="Bind a phone by an activation code, or by a citizen card (--nfc).")
-@click.argument("device_id")
-@click.argument("activation_code", required=False)
-@click.option("--nfc", "card_number", metavar="CARD_NUMBER", help="The number of the card.")
-@click.option("--pin", default=CARD_PIN, show_default=True, help="Of the card.")
-@_url
-def phone_bind(
-    url: str, device_id: str, activation_code: str | None, card_number: str | None, pin: str
-) -> None:
-    """Binds a phone."""
-    if (activation_code is None) == (card_number is None):
-        raise click.UsageError("give an activation code, or --nfc with the number of a card")
-    body = (
-        {"activation_code": activation_code}
-        if activation_code
-        else {"by": "nfc", "card_number": card_number, "pin": pin}
-    )
-    _print(url, "POST", f"/devices/{device_id}/bind", body)
-
-
-@phone.command("unlock", help="Unlock a phone, so that its sensor takes fingers again.")
-@click.argument("device_id")
-@_url
-def phone_unlock(url: str, device_id: str) -> None:
-    """Unlocks a phone."""
-    _print(url, "POST", f"/devices/{device_id}/unlock")
-
-
-@phone.command("unbind", help="Unbind a phone.")
-@click.argument("device_id")
-@_url
-def phone_unbind(url: str, device_id: str) -> None:
-    """Unbinds a phone."""
-    _print(url, "POST", f"/devices/{device_id}/unbind")
-
-
-@phone.command("inbox", help="List the requests that have arrived in a phone.")
-@click.argument("device_id")
-@_url
-def phone_inbox(url: str, device_id: str) -> None:
-    """Lists a phone's requests."""
-    _print(url, "GET", f"/devices/{device_id}/inbox")
-
-
-@phone.command("scan", help="Scan the content of a QR code (掃碼驗證).")
-@click.argument("device_id")
-@click.argument("payload")
-@_url
-def phone_scan(url: str, device_id: str, payload: str) -> None:
-    """Scans a QR code."""
-    _print(url, "POST", f"/devices/{device_id}/scan", {"payload": payload})
-
-
-@phone.command("confirm", help="Press 「確認」.")
-@click.argument("device_id")
-@click.argument("sp_ticket_id")
-@_url
-def phone_confirm(url: str, device_id: str, sp_ticket_id: str) -> None:
-    """Confirms a request."""
-    _print(url, "POST", f"/devices/{device_id}/requests/{sp_ticket_id}/confirm")
-
-
-@phone.command("refuse", help="Press 「取消」.")
-@click.argument("device_id")
-@click.argument("sp_ticket_id")
-@_url
-def phone_refuse(url: str, device_id: str, sp_ticket_id: str) -> None:
-    """Refuses a request."""
-    _print(url, "POST", f"/devices/{device_id}/requests/{sp_ticket_id}/refuse")
-
-
-@phone.command("behaviour", help="Set what the holder does with requests by itself.")
-@click.argument("device_id")
-@click.argument(
-    "on_request",
-    type=click.Choice(["manual", "confirm", "refuse", "ignore", "late", "twice"]),
-)
-@click.option("--delay-s", type=float, default=0.0, show_default=True)
-@_url
-def phone_behaviour(url: str, device_id: str, on_request: str, delay_s: float) -> None:
-    """Sets a phone's behaviour."""
-    body = {"on_request": on_request, "delay_s": delay_s}
-    _print(url, "PUT", f"/devices/{device_id}/behaviour", body)
-
-
-@phone.command("state", help="Set what a phone can do now.")
-@click.argument("device_id")
-@click.option("--push", type=click.Choice(["works", "unregistered"]))
-@click.option("--network", type=click.Choice(["on", "airplane"]))
-@click.option("--fingerprint-failures", type=int)
-@_url
-def phone_state(url: str, device_id: str, **state: Any) -> None:
-    """Sets a phone's state."""
-    given = {name: value for name, value in state.items() if value is not None}
-    _print(url, "PUT", f"/devices/{device_id}/state", given)
-
-
-@phone.command("renew", help="Renew a phone's certificate, with a new key.")
-@click.argument("device_id")
-@_url
-def phone_renew(url: str, device_id: str) -> None:
-    """Renews a certificate."""
-    _print(url, "POST", f"/devices/{device_id}/renew", {})
-
-
-@main.group(help="Faults of the platform's answers.")
-def fault() -> None:
-    """Holds the commands about faults."""
-
-
-@fault.command("add", help="Set a fault, e.g. fault add SP-API-ATH-02 --code DB_CONN_ERR.")
-@click.argument("interface")
-@click.option("--code")
-@click.option("--http-status", type=int)
-@click.option("--latency-s", type=float)
-@click.option("--drop", type=click.Choice(["answer", "request"]))
-@click.option("--tamper")
-@click.option("--alter")
-@click.option("--line")
-@click.option("--sp-service-id")
-@click.option("--device-id")
-@click.option("--rate", type=float)
-@click.option("--no-reseal", "reseal", is_flag=True, default=True, flag_value=False)
-@click.option("--id-number")
-@click.option("--times", type=int, default=1, show_default=True, help="0 for always.")
-@_url
-def fault_add(url: str, interface: str, times: int, **harm: Any) -> None:
-    """Sets a fault."""
-    given = {name: value for name, value in harm.items() if value is not None}
-    _print(url, "POST", "/faults", {"interface": interface, "times": times or None, **given})
-
-
-@fault.command("list", help="List faults and how often each was applied.")
-@_url
-def fault_list(url: str) -> None:
-    """Lists faults."""
-    _print(url, "GET", "/faults")
-
-
-@fault.command("clear", help="Remove all faults.")
-@_url
-def fault_clear(url: str) -> None:
-    """Removes all faults."""
-    _print(url, "DELETE", "/faults")
-
-
-@main.group(help="The clock of platform, CA and phones.")
-def clock() -> None:
-    """Holds the commands about the clock."""
-
-
-@clock.command("show", help="Show the simulated time.")
-@_url
-def clock_show(url: str) -> None:
-    """Shows the clock."""
-    _print(url, "GET", "/clock")
-
-
-@clock.command("advance", help="Move time forward.")
-@click.argument("seconds", type=float)
-@_url
-def clock_advance(url: str, seconds: float) -> None:
-    """Advances the clock."""
-    _print(url, "POST", "/clock", {"advance_s": seconds})
-
-
-@clock.command("reset", help="Go back to the machine's time.")
-@_url
-def clock_reset(url: str) -> None:
-    """Resets the clock."""
-    _print(url, "POST", "/clock", {"reset": True})
 
 
 @main.command(help="Say what sp_checksum covers in a request body, and whether one sent is right.")
@@ -376,42 +131,33 @@ def clock_reset(url: str) -> None:
 )
 def explain(interface: str, body: TextIO, aes_key: str) -> None:
     """Explains a request's checksum."""
-    from moica_simulator.explain import explain_request
+    from moica_simulator.checksum import AesKey
+    from moica_simulator.explain import explain_request, read_request
 
+    text = body.read()
     try:
-        lines = explain_request(interface, body.read(), aes_key)
+        which, fields = read_request(interface, text)
+        found = explain_request(which, fields, AesKey.parse(aes_key), body_text=text)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+    lines = {
+        "order": ", ".join(name for name, _ in found.fields),
+        "payload": found.payload,
+        "sha256": found.sha256,
+        "example": f"{found.example} (all-zero IV: to compare only)" if found.example else None,
+        "sent": found.sent or "none",
+        "inside": found.inside,
+        "verdict": "right" if found.right else "wrong",
+    }
     for name, value in lines.items():
-        click.echo(f"{name}: {value}")
-    if lines["verdict"].startswith("wrong"):
+        if value is not None:
+            click.echo(f"{name}: {value}")
+    for mistakes in found.diagnoses:
+        for mistake in mistakes:
+            click.echo(f"reason: {mistake.zh}。{mistake.en}")
+    if not found.right:
         raise SystemExit(1)
 
 
-def _print(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
-    answer = asyncio.run(_call(url, method, path, body))
-    if answer is not None:
-        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
-
-
-async def _call(url: str, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-    import aiohttp
-    from yarl import URL
-
-    target = URL(f"{url.rstrip('/')}/sim/v1") / path.lstrip("/")
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
-            session.request(method, target, json=body) as response,
-        ):
-            if response.status == 204:
-                return None
-            answer = await response.json()
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise click.ClickException(
-            f"no simulator answers at {url} ({type(error).__name__}). Start one by "
-            "`moica-simulator serve`, or name another by --url or SIMULATOR_URL."
-        ) from error
-    if response.status >= 400:
-        raise click.ClickException(f"{answer['error']}: {answer['detail']}")
-    return answer
+for _command in COMMANDS:
+    main.add_command(_command)

@@ -31,6 +31,7 @@ from moica_simulator.platform.confirmation import Confirmation, TicketView
 from moica_simulator.platform.idp import IdentityProvider
 from moica_simulator.platform.redirect import RedirectDesk, checked_url
 from moica_simulator.platform.relying_party import RelyingParty
+from moica_simulator.platform.retention import Retention
 from moica_simulator.platform.wire import Interface
 from moica_simulator.records import (
     ActivationCode,
@@ -80,12 +81,16 @@ class SimulatorCore:
             clock=self.clock,
             randomness=self.randomness,
         )
+        self.mode = options.mode
         confirmation = Confirmation(
-            self.state.platform, relying_party=relying_party, clock=self.clock, cards=self.ca
+            self.state.platform,
+            relying_party=relying_party if options.mode.fido2 else None,
+            clock=self.clock,
+            cards=self.ca,
         )
         self.cards = CardCase(
             self.state.phone,
-            keys=options.keys,
+            new_key=options.new_key,
             executor=executor,
             certify=self._certify_card,
             holder_of=self._holder_of_card,
@@ -95,7 +100,7 @@ class SimulatorCore:
             self.handsets,
             binding=self.binding,
             cards=self.cards,
-            keys=options.keys,
+            new_key=options.new_key,
             randomness=self.randomness,
             executor=executor,
         )
@@ -115,6 +120,12 @@ class SimulatorCore:
             clock=self.clock,
             randomness=self.randomness,
             certificates=self.ca,
+            retention=Retention(
+                state.platform,
+                clock=clock,
+                limit=options.ticket_limit,
+                forget=self.phones.forget_requests,
+            ),
             hash_secret=bytes.fromhex(secret),
         )
         self.redirects = RedirectDesk(

@@ -28,11 +28,13 @@ ALLOWED_FIELDS = frozenset(
         "event",
         "fast",
         "fault_id",
+        "fido2",
         "http_status",
         "interface",
         "level",
         "method",
         "op_code",
+        "prepared",
         "route",
         "serial",
         "signal",
@@ -61,7 +63,7 @@ def make_logger(file: TextIO | None, level: str = "info") -> Logger:
         file: Where the lines go; None makes a logger that writes nothing.
         level: The lowest level that is written, e.g. `debug`.
     """
-    logger: Logger = structlog.wrap_logger(
+    lazy: Logger = structlog.wrap_logger(
         structlog.PrintLogger(file or sys.stderr),
         processors=[
             structlog.processors.add_log_level,
@@ -70,8 +72,9 @@ def make_logger(file: TextIO | None, level: str = "info") -> Logger:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level if file else "critical"),
-        cache_logger_on_first_use=True,
     )
+    # Bound once: what `wrap_logger` gives is put together anew at each line.
+    logger: Logger = lazy.bind()
     return logger
 
 

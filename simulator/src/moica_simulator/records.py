@@ -90,6 +90,8 @@ class DeviceProfile:
     certificate: bytes = attrs.field(repr=False)
     """The holder's certificate, DER."""
     bound: bool = True
+    user_handle: bytes = b""
+    """What FIDO2 calls the user; random, of one registration."""
 
 
 @attrs.frozen

@@ -10,11 +10,13 @@ from typing import TextIO
 
 from aiohttp import web
 
+from moica_simulator import multiprime
 from moica_simulator.clock import Clock
 from moica_simulator.core import SimulatorCore
 from moica_simulator.errors import ConfigurationError
 from moica_simulator.keys import GeneratedKeys, KeyPool, KeySource
 from moica_simulator.log import bare_http_logger, make_logger
+from moica_simulator.mode import Mode
 from moica_simulator.randomness import Randomness
 from moica_simulator.startup import CoreOptions, make_core_parts
 from moica_simulator.web.app import create_app
@@ -45,10 +47,12 @@ class Simulator(SimulatorCore):
         public_url: str | None = None,
         state: Path | str | None = None,
         fast: bool = False,
+        fido2: bool | None = None,
         keys: KeySource | KeyPool | None = None,
         clock: Clock | None = None,
         seed: int | None = None,
         history_limit: int = 10_000,
+        ticket_limit: int = 10_000,
         log_to: TextIO | None = None,
         log_level: str = "info",
     ) -> AsyncIterator["Simulator"]:
@@ -59,12 +63,17 @@ class Simulator(SimulatorCore):
             port: The port; 0 takes any that is free.
             public_url: Under which others reach it, if that is not host and port.
             state: A folder in which everything is kept; None keeps it in memory, with a new CA.
-            fast: Makes the CA with RSA-2048 keys instead of RSA-3072. Nothing else is left out.
+            fast: For load and for tests: see "Fast mode" in the README. What relying systems get
+                stays valid in every part.
+            fido2: Whether a confirmation takes a FIDO2 assertion between phone and platform;
+                None means not in fast mode.
             keys: Where RSA keys come from, e.g. one `KeyPool()` for a whole test run; None makes
                 each anew.
             clock: The clock to use, e.g. a frozen one; None runs with the machine's.
             seed: Makes ids, challenges and codes repeatable (never keys).
             history_limit: How many requests are remembered.
+            ticket_limit: How many tickets are kept whatever became of them; older ones go when
+                their end was told or their time is over.
             log_to: Where log lines go; None writes none.
             log_level: The lowest level written.
 
@@ -85,11 +94,17 @@ class Simulator(SimulatorCore):
                 public_url=(public_url or url).rstrip("/"),
                 log=make_logger(log_to, log_level),
                 state_folder=None if state is None else Path(state),
-                fast=fast,
+                mode=Mode(
+                    fast=fast,
+                    fido2=not fast if fido2 is None else fido2,
+                    # Whoever hands in keys wants those.
+                    prepared_keys=fast and keys is None and multiprime.available(),
+                ),
                 keys=keys.source() if isinstance(keys, KeyPool) else keys or GeneratedKeys(),
                 clock=clock,
                 randomness=Randomness(seed),
                 history_limit=history_limit,
+                ticket_limit=ticket_limit,
             )
             parts = await make_core_parts(options, executor)
             simulator = cls(options, parts, executor)
@@ -112,6 +127,8 @@ class Simulator(SimulatorCore):
                 environment="simulator, NOT FOR PRODUCTION",
                 url=url,
                 fast=fast,
+                fido2=options.mode.fido2,
+                prepared=options.mode.prepared_keys,
                 state="kept" if state else "in memory",
                 advanced_s=simulator.clock.advanced.total_seconds(),
             )

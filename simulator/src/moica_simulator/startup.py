@@ -10,6 +10,9 @@ from moica_simulator.ca.authority import Authority, PkiUrls, found_authority
 from moica_simulator.clock import Clock
 from moica_simulator.keys import GeneratedKeys, KeySource
 from moica_simulator.log import Logger
+from moica_simulator.mode import NORMAL, Mode
+from moica_simulator.multiprime import MultiPrimeKey
+from moica_simulator.phone.signing_key import SigningKey, TwoPrimeKey
 from moica_simulator.randomness import Randomness
 from moica_simulator.state import State
 
@@ -23,11 +26,18 @@ class CoreOptions:
     public_url: str
     log: Logger
     state_folder: Path | None = None
-    fast: bool = False
+    mode: Mode = NORMAL
     keys: KeySource = attrs.field(factory=GeneratedKeys)
     clock: Clock | None = None
     randomness: Randomness = attrs.field(factory=Randomness)
     history_limit: int = 10_000
+    ticket_limit: int = 10_000
+
+    def new_key(self) -> SigningKey:
+        """Makes a signing key for a phone or card; blocks."""
+        if self.mode.prepared_keys:
+            return MultiPrimeKey.generate()
+        return TwoPrimeKey(self.keys.rsa_key(2048))
 
 
 @attrs.frozen
@@ -51,7 +61,7 @@ async def make_core_parts(options: CoreOptions, executor: Executor) -> CoreParts
     authority = await found_authority(
         options.keys,
         executor=executor,
-        bits=2048 if options.fast else 3072,
+        bits=2048 if options.mode.fast else 3072,
         now=clock.now(),
         randomness=options.randomness,
         urls=PkiUrls(options.public_url),

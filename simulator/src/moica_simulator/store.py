@@ -25,12 +25,12 @@ _FORMAT = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, document TEXT NOT NULL,
-  UNIQUE (kind, key)
+  kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, document TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS records_by_owner ON records (kind, owner, seq);
-CREATE INDEX IF NOT EXISTS records_by_kind ON records (kind, seq);
+DROP INDEX IF EXISTS records_by_owner;
+DROP INDEX IF EXISTS records_by_kind;
 """
+# Read once, at the start, and written by number: an index would only be upkeep.
 
 
 @attrs.frozen
@@ -83,14 +83,14 @@ class Journal:
         """Keeps a record, new or changed."""
         self._db.execute(
             "INSERT INTO records (seq, kind, key, owner, document) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, "
+            "ON CONFLICT (seq) DO UPDATE SET owner = excluded.owner, "
             "document = excluded.document",
             (number, kind, key, owner, document),
         )
 
-    def delete(self, kind: str, key: str) -> None:
+    def delete(self, number: int) -> None:
         """Forgets a record."""
-        self._db.execute("DELETE FROM records WHERE kind = ? AND key = ?", (kind, key))
+        self._db.execute("DELETE FROM records WHERE seq = ?", (number,))
 
     def begin(self) -> None:
         """Begins a commit of several changes."""
@@ -139,19 +139,24 @@ class Store:
         if outermost and self.journal:
             self.journal.begin()
         self._depth += 1
-        keep = False
         try:
             yield
-            keep = True
+            if outermost and self.journal:
+                self.journal.end(keep=True)
+        except BaseException:
+            if outermost:
+                self._take_back()
+            raise
         finally:
             self._depth -= 1
             if outermost:
-                before, self._before = self._before, []
-                if not keep:
-                    for table, key, row in reversed(before):
-                        table.restore(key, row)
-                if self.journal:
-                    self.journal.end(keep=keep)
+                self._before = []
+
+    def _take_back(self) -> None:
+        for table, key, row in reversed(self._before):
+            table.restore(key, row)
+        if self.journal:
+            self.journal.end(keep=False)
 
     def next_number(self) -> int:
         """Returns the number of a new record; numbers only grow."""
@@ -226,7 +231,7 @@ class Table(Generic[T]):
         if before is None:
             return
         if self._store.journal:
-            self._store.journal.delete(self._kind, key)
+            self._store.journal.delete(before.number)
         self._store.note(self, key, before)
         self._unset(key)
 
@@ -243,6 +248,13 @@ class Table(Generic[T]):
         ]
         cursor = str(rows[limit - 1].number) if len(rows) > limit else None
         return Page([row.item for row in rows[:limit]], cursor)
+
+    def walk(self, *, after: int, newest_first: bool) -> Iterator[tuple[int, T]]:
+        """Returns every item with its number, behind the number `after` (0 is the beginning) in
+        the order asked for."""
+        for row in sorted(self._rows.values(), key=_number, reverse=newest_first):
+            if not after or (row.number < after if newest_first else row.number > after):
+                yield row.number, row.item
 
     def restore(self, key: str, row: _Row[T] | None) -> None:
         """Takes a change back; the store calls it."""

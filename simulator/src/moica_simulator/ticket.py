@@ -17,10 +17,12 @@ from moica_simulator.errors import PlatformError
 __all__ = ["decode", "encode"]
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def encode(payload: Mapping[str, Any]) -> str:
     """Writes a ticket."""
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    first = _base64url(text.encode())
+    first = _base64url(_COMPACT.encode(payload).encode())
     return f"{first}.{_digest(first)}"
 
 

@@ -13,6 +13,9 @@ import os
 import click
 
 from moica_gateway.app import program_version
+from moica_gateway.cli.audit import audit
+from moica_gateway.cli.explain import explain
+from moica_gateway.cli.lists import crl
 from moica_gateway.cli.program import Group, Program
 from moica_gateway.cli.records import credential, transaction
 from moica_gateway.cli.server import serve
@@ -36,5 +39,9 @@ def version() -> None:
     click.echo(program_version())
 
 
-for _command in (serve, init, check, tenant, key, webhook, transaction, credential):
+for _command in (
+    *(serve, init, check, explain),
+    *(tenant, key, webhook, transaction, credential),
+    *(crl, audit),
+):
     main.add_command(_command)

@@ -38,8 +38,7 @@ def init(program: Program, config: str | None) -> None:
             f"setting `data_dir`: expected a folder that can be made and written, came "
             f"{settings.data_dir} ({e.strerror})",
         ) from None
-    read_master_key(settings.master_key_path)
-    migrate(settings.database_url)
+    migrate(settings.database_url, read_master_key(settings.master_key_path))
     click.echo(f"ready: {settings.data_dir}")
 
 
@@ -88,7 +87,7 @@ def check(context: click.Context, config: str | None) -> None:
     if settings:
         made = settings[0]
         report.line("master key", lambda: _master_key(made))
-        report.line("trust", lambda: f"{len(trust_of(made).roots)} anchors")
+        report.line("trust", lambda: _trust(made))
         report.line("database", lambda: _database(made, report))
         for name in made.relaxations():
             click.echo(f"relaxed {name}")
@@ -118,6 +117,11 @@ class _Report:
 def _settings(program: Program, config: str | None, settings: list[Settings]) -> str:
     settings.append(program.settings(config))
     return settings[0].environment
+
+
+def _trust(settings: Settings) -> str:
+    found = trust_of(settings)
+    return f"{len(found.roots)} anchors, {len(found.intermediates)} intermediates"
 
 
 def _master_key(settings: Settings) -> str:

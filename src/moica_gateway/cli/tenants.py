@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import IO, Final
+from typing import IO, Final, Literal
 from urllib.parse import urlsplit
 
 import click
@@ -106,6 +106,18 @@ def tenant() -> None:
     type=click.IntRange(0, 1_000_000),
     help="Distinct ID numbers a day for keys with scope identity:query.",
 )
+@click.option(
+    "--audit-heads",
+    is_flag=True,
+    help="Tell it the signed heads of its audit record, as events security.audit_head.",
+)
+@click.option(
+    "--certificate-changed",
+    default="fail",
+    show_default=True,
+    type=click.Choice(["fail", "follow"]),
+    help="With bare formats: whether a renewed certificate of the same person is taken.",
+)
 @click.pass_obj
 def tenant_add(
     program: Program,
@@ -117,6 +129,8 @@ def tenant_add(
     batch_max: int,
     return_origin: tuple[str, ...],
     identity_queries: int,
+    audit_heads: bool,
+    certificate_changed: Literal["fail", "follow"],
 ) -> None:
     """Add a tenant, or change its name and policy; the same again changes nothing."""
     if time_limit > time_limit_max:
@@ -132,6 +146,8 @@ def tenant_add(
             return_origins=return_origin,
             batch_max=batch_max,
             identity_queries_per_day=identity_queries,
+            audit_heads=audit_heads,
+            certificate_changed=certificate_changed,
         )
         await gateway.services.tenants.create_tenant(TenantId(tenant_id), name, policy)
 

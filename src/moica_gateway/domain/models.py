@@ -601,6 +601,8 @@ class Expected:
     pinned_certificate: bytes | None = field(default=None, repr=False)
     user_name: str | None = field(default=None, repr=False)
     name_mismatch: str = "fail"
+    renewal_accepted: bool = False
+    """Whether a newer certificate of the registered person may stand in the pinned one's place."""
 
 
 @frozen(kw_only=True)
@@ -626,6 +628,8 @@ class Verdict:
     subject: SubjectInfo | None = None
     chain: tuple[bytes, ...] = field(default=(), repr=False)
     """DER, from the issuer of the leaf up, without the root."""
+    renewed: bool = False
+    """It is not the pinned certificate, but a newer one of the same person."""
 
 
 # -- what formats are asked and make -----------------------------------------------------------

@@ -33,6 +33,7 @@ class CadesFormat:
     name = "cades"
     levels: tuple[str, ...] = ("B-B",)
     needs_content = False
+    binds_certificate = True
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
         """The DER ``SET OF`` of the signed attributes (tag 0x31)."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from attrs import frozen
 
 from moica_gateway.domain.models import Transaction
+from moica_gateway.services.audit import AuditTrail
 from moica_gateway.services.authentication import Authentication
 from moica_gateway.services.callbacks import Callbacks
 from moica_gateway.services.challenges import Challenges
@@ -17,6 +18,7 @@ from moica_gateway.services.device_status import DeviceStatuses
 from moica_gateway.services.feed import Feed
 from moica_gateway.services.pages import Pages
 from moica_gateway.services.registration import Registration
+from moica_gateway.services.sealing import Sealing
 from moica_gateway.services.settlement import Settlement
 from moica_gateway.services.signing import Signing
 from moica_gateway.services.tenants import Tenants
@@ -38,6 +40,8 @@ class Services:
     transactions: Transactions
     settlement: Settlement
     credentials: Credentials
+    sealing: Sealing
+    audit: AuditTrail
     tenants: Tenants
     feed: Feed
     pages: Pages
@@ -47,6 +51,9 @@ def make_services(
     context: Context, settlement: Settlement, watch: Callable[[Transaction], None]
 ) -> Services:
     """``watch`` is the poller's."""
+    sealing = Sealing(
+        store=context.store, clock=context.clock, seals=context.seals, alarm=context.alarm
+    )
     challenges = Challenges(context, settlement, watch)
     settlement.goes_on_with(challenges)
     creation = Creation(context, settlement, challenges)
@@ -60,6 +67,8 @@ def make_services(
         transactions=Transactions(context),
         settlement=settlement,
         credentials=Credentials(context, settlement),
+        sealing=sealing,
+        audit=AuditTrail(store=context.store, seals=context.seals, sealing=sealing),
         tenants=Tenants(context),
         feed=Feed(context),
         pages=Pages(context, challenges),

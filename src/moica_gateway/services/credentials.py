@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -19,6 +20,9 @@ from moica_gateway.services.settlement import Settlement
 __all__ = ["Credentials"]
 
 _Ended = list[Decision]
+_Changed = tuple[_Ended, Mapping[str, Any]]
+"""What ended with it, and what the audit record says beside the credential."""
+_SUBJECT_BYTES: Final = 8
 
 
 class Credentials:
@@ -47,7 +51,7 @@ class Credentials:
             HolderCertificateError: ``certificate_expired`` or ``certificate_revoked``.
         """
 
-        def change(uow: UnitOfWork, credential: Credential) -> _Ended:
+        def change(uow: UnitOfWork, credential: Credential) -> _Changed:
             now = self._context.clock.now()
             if credential.status is CredentialStatus.REVOKED:
                 raise error("certificate_revoked", "expected a certificate that is not revoked")
@@ -57,8 +61,8 @@ class Credentials:
             for other in uow.credentials(caller.tenant, credential.user_id):
                 if other.id != credential.id and other.status is CredentialStatus.ENABLED:
                     ended += self._end(uow, caller, other)
-            enable(uow, evolve(credential, updated_at=now))
-            return ended
+            disabled = enable(uow, evolve(credential, updated_at=now))
+            return ended, {"disabled": list(disabled)}
 
         await self._change(caller, credential_id, "credential.enabled", change)
         return await self.get(caller, credential_id)
@@ -66,14 +70,14 @@ class Credentials:
     async def disable(self, caller: Caller, credential_id: CredentialId) -> Credential:
         """It signs no more, and what it was signing ends. Raises ``RequestError`` ``not_found``."""
 
-        def change(uow: UnitOfWork, credential: Credential) -> _Ended:
+        def change(uow: UnitOfWork, credential: Credential) -> _Changed:
             if credential.status is not CredentialStatus.ENABLED:
-                return []
+                return [], {}
             now = self._context.clock.now()
             uow.save_credential(
                 evolve(credential, status=CredentialStatus.DISABLED, updated_at=now)
             )
-            return self._end(uow, caller, credential)
+            return self._end(uow, caller, credential), {}
 
         await self._change(caller, credential_id, "credential.disabled", change)
         return await self.get(caller, credential_id)
@@ -81,10 +85,10 @@ class Credentials:
     async def delete(self, caller: Caller, credential_id: CredentialId) -> None:
         """Forget it, and end what it was signing. Raises ``RequestError`` ``not_found``."""
 
-        def change(uow: UnitOfWork, credential: Credential) -> _Ended:
+        def change(uow: UnitOfWork, credential: Credential) -> _Changed:
             ended = self._end(uow, caller, credential)
             uow.delete_credential(caller.tenant, credential.id)
-            return ended
+            return ended, {}
 
         await self._change(caller, credential_id, "credential.deleted", change)
 
@@ -113,10 +117,19 @@ class Credentials:
             for credential in credentials:
                 uow.delete_credential(caller.tenant, credential.id)
             uow.delete_user_binding(caller.tenant, user_id)
-            for person_id in people:
-                if not uow.bindings_of_person(caller.tenant, person_id):
-                    uow.erase_person(caller.tenant, person_id)
-            self._audit(uow, caller, "user.erased")
+            erased = [p for p in people if not uow.bindings_of_person(caller.tenant, p)]
+            for person_id in erased:
+                uow.erase_person(caller.tenant, person_id)
+            # By a keyed hash: who knows the user finds the record, it names nobody itself.
+            subject = self._context.seals.lookup_hash(caller.tenant, "audit-user", user_id)
+            self._audit(
+                uow,
+                caller,
+                "user.erased",
+                subject=subject[:_SUBJECT_BYTES].hex(),
+                credentials=[c.id for c in credentials],
+                persons=len(erased),
+            )
             return ended
 
         await self._tell(await self._context.store.write(work))
@@ -128,11 +141,11 @@ class Credentials:
         caller: Caller,
         credential_id: CredentialId,
         action: str,
-        change: Callable[[UnitOfWork, Credential], _Ended],
+        change: Callable[[UnitOfWork, Credential], _Changed],
     ) -> None:
         def work(uow: UnitOfWork) -> _Ended:
-            ended = change(uow, self._load(uow, caller, credential_id))
-            self._audit(uow, caller, action, credential=credential_id)
+            ended, data = change(uow, self._load(uow, caller, credential_id))
+            self._audit(uow, caller, action, credential=credential_id, **data)
             return ended
 
         await self._tell(await self._context.store.write(work))
@@ -153,7 +166,7 @@ class Credentials:
             raise error("not_found", "expected the id of a credential of this tenant")
         return credential
 
-    def _audit(self, uow: UnitOfWork, caller: Caller, action: str, **data: str) -> None:
+    def _audit(self, uow: UnitOfWork, caller: Caller, action: str, **data: Any) -> None:
         uow.audit(
             caller.tenant,
             AuditRecord(at=self._context.clock.now(), action=action, actor=caller.actor, data=data),

@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from moica_gateway.domain.lifecycle import Verified
 from moica_gateway.domain.models import (
     Approved,
+    AuditRecord,
     CertificateSignature,
     Check,
     Credential,
@@ -37,6 +38,7 @@ from moica_gateway.errors import GatewayError, Problem, WhatHelps, error, proble
 from moica_gateway.ports import UnitOfWork
 from moica_gateway.services.context import Context, load
 from moica_gateway.services.prepared import prepared_from_blob
+from moica_gateway.services.renewals import Renewal, renewal_of, renewal_problem
 
 __all__ = ["Made", "Material", "OutcomeMaker", "enable", "register", "resolve"]
 
@@ -60,6 +62,7 @@ class Made:
     artifacts: Mapping[BlobId, bytes]
     raw: bytes
     hashed_id_num: str | None
+    renewal: Renewal | None = None
 
 
 class OutcomeMaker:
@@ -115,6 +118,8 @@ class OutcomeMaker:
                 pinned_certificate=material.pinned.certificate if material.pinned else None,
                 user_name=transaction.user_name,
                 name_mismatch=transaction.policy.name_mismatch,
+                renewal_accepted=transaction.policy.certificate_changed == "follow"
+                and not self._context.formats[transaction.format].binds_certificate,
             ),
         )
         if verdict.problem is not None:
@@ -162,6 +167,11 @@ class OutcomeMaker:
             artifacts=artifacts,
             raw=proof.raw,
             hashed_id_num=proof.hashed_id_num,
+            renewal=renewal_of(
+                material.pinned, proof.unverified_certificate, verdict.chain, _subject(verdict)
+            )
+            if verdict.renewed and material.pinned is not None
+            else None,
         )
 
     def _credential(
@@ -195,6 +205,9 @@ class OutcomeMaker:
 def resolve(uow: UnitOfWork, transaction: Transaction, made: Made) -> Verified | Fault:
     """What the store says to it, inside the commit: whose user this is by now, and whether the same
     certificate was registered before (then the same credential is updated)."""
+    if made.renewal is not None:
+        why = renewal_problem(uow, made.renewal)
+        return made.verified if why is None else Fault(problem=why, spoke=True)
     credential = made.verified.credential
     if credential is None:
         return made.verified
@@ -232,20 +245,38 @@ def register(
             tenant=tenant, user_id=user_id, person_id=person.id, bound_at=credential.updated_at
         )
     )
+    disabled: tuple[CredentialId, ...] = ()
     if transaction.enable:
-        enable(uow, credential)
+        disabled = enable(uow, credential)
     else:
         uow.save_credential(credential)
+    uow.audit(
+        tenant,
+        AuditRecord(
+            at=credential.updated_at,
+            action="credential.registered",
+            actor="worker",
+            transaction_id=transaction.id,
+            data={
+                "credential": credential.id,
+                "enabled": transaction.enable,
+                "disabled": list(disabled),
+            },
+        ),
+    )
 
 
-def enable(uow: UnitOfWork, credential: Credential) -> None:
-    """Enable one and disable the user's others, in one commit."""
+def enable(uow: UnitOfWork, credential: Credential) -> tuple[CredentialId, ...]:
+    """Enable one and disable the user's others, in one commit; which ones."""
+    disabled = []
     for other in uow.credentials(credential.tenant, credential.user_id):
         if other.id != credential.id and other.status is CredentialStatus.ENABLED:
             uow.save_credential(
                 evolve(other, status=CredentialStatus.DISABLED, updated_at=credential.updated_at)
             )
+            disabled.append(other.id)
     uow.save_credential(evolve(credential, status=CredentialStatus.ENABLED))
+    return tuple(disabled)
 
 
 def _present(material: Material, proof: Proof, at: datetime) -> Made | Fault:

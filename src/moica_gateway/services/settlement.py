@@ -47,6 +47,7 @@ from moica_gateway.services.commands import Caller, IdempotencyUse
 from moica_gateway.services.context import Context, load, record_decision
 from moica_gateway.services.idempotency import remember, used
 from moica_gateway.services.outcome import OutcomeMaker, register, resolve
+from moica_gateway.services.renewals import renew
 
 __all__ = ["Onward", "Settlement"]
 
@@ -287,11 +288,16 @@ class Settlement:
                 for blob_id, data in accepted.artifacts.items():
                     uow.blobs.put(tenant, blob_id, data)
                 uow.blobs.put(tenant, BlobId(self._context.new_id("raw")), accepted.raw)
+                if accepted.renewal is not None:
+                    renew(self._context, uow, decision.transaction, accepted.renewal)
                 if isinstance(outcome, Verified) and outcome.credential is not None:
                     register(uow, decision.transaction, outcome.credential, accepted.hashed_id_num)
             return decision
 
-        return await self._commit(work)
+        ended = await self._commit(work)
+        if accepted.renewal is not None:
+            self._context.outbox_written()
+        return ended
 
 
 def _late_answer_known(

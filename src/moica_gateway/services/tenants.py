@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from moica_gateway.domain.models import (
     ApiKey,
@@ -118,7 +118,7 @@ class Tenants:
             )
             if made != known:
                 uow.save_tenant(made)
-                self._audit(uow, tenant, "tenant.saved")
+                self._audit(uow, tenant, "tenant.saved", **_changes(known, made))
             return made
 
         return await self._context.store.write(work)
@@ -147,7 +147,13 @@ class Tenants:
             )
             if made != known:
                 uow.save_tenant(made)
-                self._audit(uow, tenant, "tenant.service_provider", key_id=key_id)
+                self._audit(
+                    uow,
+                    tenant,
+                    "tenant.service_provider",
+                    sp_service_id=sp_service_id,
+                    keys=[k.id for k in (current, *previous)],
+                )
             return made
 
         return await self._context.store.write(work)
@@ -190,29 +196,33 @@ class Tenants:
                     "configuration_invalid",
                     "expected a new key, or one of this tenant that is not revoked",
                 )
-            uow.save_api_key(
-                ApiKey(
-                    id=known.id if known else self._context.new_id("key"),
-                    tenant=tenant,
-                    name=name,
-                    key_hash=key_hash,
-                    scopes=scopes,
-                    test=prefix == _TEST,
-                    created_at=known.created_at if known else self._context.clock.now(),
-                )
+            made = ApiKey(
+                id=known.id if known else self._context.new_id("key"),
+                tenant=tenant,
+                name=name,
+                key_hash=key_hash,
+                scopes=scopes,
+                test=prefix == _TEST,
+                created_at=known.created_at if known else self._context.clock.now(),
             )
-            self._audit(uow, tenant, "key.saved", name=name)
+            if made != known:
+                uow.save_api_key(made)
+                self._audit(
+                    uow, tenant, "key.saved", key=made.id, scopes=sorted(scopes), test=made.test
+                )
 
         await self._context.store.write(work)
 
     async def revoke_key(self, tenant: TenantId, key_id: str) -> None:
-        """From now on it authenticates nobody. Raises ``RequestError`` ``not_found``."""
+        """From now on it authenticates nobody; one that is revoked stays so. Raises
+        ``RequestError`` ``not_found``."""
 
         def work(uow: UnitOfWork) -> None:
             for key in uow.api_keys(tenant):
                 if key.id == key_id:
-                    uow.save_api_key(evolve(key, revoked_at=self._context.clock.now()))
-                    self._audit(uow, tenant, "key.revoked", key_id=key_id)
+                    if key.revoked_at is None:
+                        uow.save_api_key(evolve(key, revoked_at=self._context.clock.now()))
+                        self._audit(uow, tenant, "key.revoked", key=key_id)
                     return
             raise error("not_found", "expected the id of a key of this tenant, came another")
 
@@ -252,8 +262,15 @@ class Tenants:
                 created_at=known.created_at if known else self._context.clock.now(),
                 ca_file=ca_file,
             )
-            uow.save_webhook_endpoint(endpoint)
-            self._audit(uow, tenant, "webhook.saved", endpoint=endpoint.id)
+            if endpoint != known:
+                uow.save_webhook_endpoint(endpoint)
+                self._audit(
+                    uow,
+                    tenant,
+                    "webhook.saved",
+                    endpoint=endpoint.id,
+                    secret_changed=known is None or known.secrets != endpoint.secrets,
+                )
             return endpoint
 
         return await self._context.store.write(work), clear
@@ -279,11 +296,20 @@ class Tenants:
             )
         return known
 
-    def _audit(self, uow: UnitOfWork, tenant: TenantId, action: str, **data: str) -> None:
+    def _audit(self, uow: UnitOfWork, tenant: TenantId, action: str, **data: Any) -> None:
         uow.audit(
             tenant,
             AuditRecord(at=self._context.clock.now(), action=action, actor="cli", data=data),
         )
+
+
+def _changes(known: Tenant | None, made: Tenant) -> dict[str, Any]:
+    """For the audit record: which members became what; the name is left out."""
+    before, after = (asdict(known.policy) if known else {}), asdict(made.policy)
+    policy = {name: value for name, value in after.items() if before.get(name) != value}
+    return {"new": known is None, "named": known is None or known.name != made.name} | (
+        {"policy": policy} if policy else {}
+    )
 
 
 def _b64(data: bytes) -> str:

@@ -36,7 +36,22 @@ _WEB_BASE_URLS: Final = {
     "production": "https://fido.moi.gov.tw",
     "uat": "https://fido-test.moi.gov.tw",
 }
-_CRL_HOSTS: Final = ("ocsp-moica.moi.gov.tw", "moica.nat.gov.tw", "grca.nat.gov.tw")
+_CRL_HOSTS: Final = (
+    "ocsp-moica.moi.gov.tw",
+    "moica.nat.gov.tw",
+    "grca.nat.gov.tw",
+    "ocsp.grca.nat.gov.tw",
+)
+_REVOCATION: Final = (
+    "crl",
+    "ocsp",
+    "crl_then_ocsp",
+    "ocsp_then_crl",
+    "crl_and_ocsp",
+    "crl_if_available",
+)
+_OCSP_NONCE: Final = ("required", "if_answered")
+_DIRECT: Final = "direct"
 _MIN_POLL_INTERVAL: Final = 4.0
 _MIN_POLL_INTERVAL_SIMULATOR: Final = 0.05
 _MAX_POLL_INTERVAL: Final = 60.0
@@ -58,7 +73,8 @@ class UpstreamSettings:
         web_base_url: The same, of the site that a redirected browser goes to; empty is
             ``base_url``, where the simulator serves both.
         poll_interval: Seconds between two polls of a ticket; under 4 with the simulator only.
-        proxy: ``http://host:port`` for everything that goes out; may hold a password.
+        proxy: ``http://host:port`` for everything that goes out, but for what ``trust.proxy``
+            says; may hold a password.
         timeout: Seconds for one exchange.
     """
 
@@ -74,20 +90,31 @@ class TrustSettings:
     """``[trust]``: whom to believe.
 
     Attributes:
-        anchors: Files or folders of root certificates; nothing is trusted without.
+        anchors: Files or folders of root certificates; nothing is trusted without. An authority
+            in them that another issued is used as an intermediate, never trusted for itself.
         intermediates: The same, of certificates between root and holder.
         pinned_anchor_fingerprints: SHA-256 of each anchor; production needs them.
-        crl_hosts: ``host`` or ``host:port``, with ``environment = simulator`` only.
-        revocation: ``require`` an answer, or the relaxed ``crl_if_available``.
+        crl_hosts: ``host`` or ``host:port`` of CRLs and OCSP, with ``environment = simulator``
+            only.
+        revocation: Who is asked, ``crl``, ``ocsp`` or both: ``crl_then_ocsp``, ``ocsp_then_crl``,
+            ``crl_and_ocsp``; all fail where nothing is known. ``crl_if_available`` is relaxed.
         crl_grace: Seconds that a CRL may be used past its ``nextUpdate``.
+        ocsp_nonce: ``required`` in every answer, or, relaxed, ``if_answered``: for responders that
+            sign their answers ahead.
+        proxy: ``http://host:port`` for CRLs, OCSP and timestamps; ``direct`` for none. Empty is
+            ``upstream.proxy``. May hold a password.
     """
 
     anchors: tuple[str, ...] = ()
     intermediates: tuple[str, ...] = ()
     pinned_anchor_fingerprints: tuple[str, ...] = ()
     crl_hosts: tuple[str, ...] = ()
-    revocation: Literal["require", "crl_if_available"] = "require"
+    revocation: Literal[
+        "crl", "ocsp", "crl_then_ocsp", "ocsp_then_crl", "crl_and_ocsp", "crl_if_available"
+    ] = "crl_then_ocsp"
     crl_grace: float = 0.0
+    ocsp_nonce: Literal["required", "if_answered"] = "required"
+    proxy: str = field(default="", repr=False, metadata={"secret": True})
 
 
 @frozen(kw_only=True)
@@ -199,6 +226,12 @@ class Settings:
         return self.trust.crl_hosts if self.simulator else _CRL_HOSTS
 
     @property
+    def trust_proxy(self) -> str | None:
+        """On the way to CRLs, OCSP and timestamps; None for none."""
+        proxy = self.trust.proxy or self.upstream.proxy
+        return None if proxy in ("", _DIRECT) else proxy
+
+    @property
     def metrics_address(self) -> tuple[str, int] | None:
         """Host and port of ``metrics_listen``."""
         return _address(self.metrics_listen)
@@ -221,10 +254,12 @@ class Settings:
         found = []
         if self.simulator:
             found.append("environment=simulator")
-        if self.trust.revocation != "require":
+        if self.trust.revocation == "crl_if_available":
             found.append(f"trust.revocation={self.trust.revocation}")
         if self.trust.crl_grace:
             found.append(f"trust.crl_grace={self.trust.crl_grace:g}")
+        if self.trust.ocsp_nonce != "required":
+            found.append(f"trust.ocsp_nonce={self.trust.ocsp_nonce}")
         if self.brakes.push_misses > _PUSH_MISSES:
             found.append(f"brakes.push_misses={self.brakes.push_misses}")
         if self.brakes.push_pause < _PUSH_PAUSE:
@@ -258,9 +293,15 @@ def _rules(s: Settings) -> tuple[tuple[bool, str, str], ...]:
     return (
         (s.environment in _ENVIRONMENTS, "environment", "production, uat or simulator"),
         (
-            s.trust.revocation in ("require", "crl_if_available"),
+            s.trust.revocation in _REVOCATION,
             "trust.revocation",
-            "require or crl_if_available",
+            ", ".join(_REVOCATION[:-1]) + f" or {_REVOCATION[-1]}",
+        ),
+        (s.trust.ocsp_nonce in _OCSP_NONCE, "trust.ocsp_nonce", " or ".join(_OCSP_NONCE)),
+        (
+            s.trust.proxy in ("", _DIRECT) or _is_origin(s.trust.proxy, user_allowed=True),
+            "trust.proxy",
+            "http://host:port, or direct",
         ),
         (bool(s.host), "host", "an address to listen on"),
         (0 <= s.port <= 65535, "port", "0 to 65535"),

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from attrs import define, field
 
+from moica_gateway.domain.values import TenantId
 from moica_gateway.errors import GatewayError
 from moica_gateway.stores.runner import Runner, unavailable
 from moica_gateway.stores.unit_of_work import SqlUnitOfWork
@@ -70,16 +71,23 @@ class _Item:
     loop: asyncio.AbstractEventLoop
     result: Any = None
     raised: BaseException | None = field(default=None)
+    audited: frozenset[TenantId] = frozenset()
 
 
 class GroupCommit:
     """The queue, its thread, and the counts ``commits`` and ``works`` for telemetry."""
 
-    def __init__(self, writer: Writer, unit_of_work: Callable[[Runner], SqlUnitOfWork]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        unit_of_work: Callable[[Runner], SqlUnitOfWork],
+        audited: Callable[[TenantId], None] = lambda _tenant: None,
+    ) -> None:
         self.commits = 0
         self.works = 0
         self._writer = writer
         self._unit_of_work = unit_of_work
+        self._audited = audited
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -119,7 +127,7 @@ class GroupCommit:
             group, closing = self._next_group()
             if group:
                 self._commit(group)
-                _answer(group)
+                self._answer(group)
         self._writer.close()
 
     def _next_group(self) -> tuple[list[_Item], bool]:
@@ -168,19 +176,25 @@ class GroupCommit:
             self._writer.undo()
             return False
         self._writer.release()
+        item.audited = frozenset(unit.audited)
         return True
 
+    def _answer(self, group: list[_Item]) -> None:
+        """One call into each loop, however many answers it gets."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
+        for item in group:
+            by_loop.setdefault(item.loop, []).append(item)
+        for loop, items in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(self._settle, items)
+            except RuntimeError:
+                continue  # that loop is closed: nobody waits any more
 
-def _answer(group: list[_Item]) -> None:
-    """One call into each loop, however many answers it gets."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
-    for item in group:
-        by_loop.setdefault(item.loop, []).append(item)
-    for loop, items in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_settle, items)
-        except RuntimeError:
-            continue  # that loop is closed: nobody waits any more
+    def _settle(self, items: list[_Item]) -> None:
+        _settle(items)
+        # Also for callers who have given up: their work is committed.
+        for tenant in {t for item in items if item.raised is None for t in item.audited}:
+            self._audited(tenant)
 
 
 def _settle(items: list[_Item]) -> None:

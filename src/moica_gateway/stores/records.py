@@ -1,4 +1,4 @@
-"""Idempotency keys, the audit record and the outbox.
+"""Idempotency keys and the outbox.
 
 An idempotency key counts for 24 hours (api.md). An outbox message without ``next_attempt_at`` is
 due from its creation on. One that is parked was given up: it no longer holds back what follows of
@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
-from moica_gateway.domain.models import AuditRecord, IdempotencyRecord, OutboxMessage
+from moica_gateway.domain.models import IdempotencyRecord, OutboxMessage
 from moica_gateway.domain.values import TenantId, TransactionId
 from moica_gateway.ports import AllTenants, Page
 from moica_gateway.stores.runner import Stored
 from moica_gateway.stores.session import Session, readable
-from moica_gateway.stores.tables import audit_records, idempotency_records, outbox_messages
+from moica_gateway.stores.tables import idempotency_records, outbox_messages
 
 __all__ = ["IDEMPOTENCY_RETENTION", "RecordRows"]
 
@@ -37,17 +37,6 @@ _DROP_OLD_KEY: Final = delete(idempotency_records).where(
 )
 _NEW_KEY: Final = insert(idempotency_records)
 _DROP_KEYS: Final = delete(idempotency_records).where(_keys.created_at < bindparam("before_"))
-
-_NEW_AUDIT: Final = insert(audit_records)
-_AUDIT: Final = (
-    select(audit_records)
-    .where(audit_records.c.tenant == bindparam("tenant_"))
-    .order_by(audit_records.c.sequence)
-    .limit(bindparam("limit_"))
-)
-_AUDIT_OF_TRANSACTION: Final = _AUDIT.where(
-    audit_records.c.transaction_id == bindparam("transaction_")
-)
 
 _message = outbox_messages.c
 _earlier = outbox_messages.alias("earlier")
@@ -98,7 +87,7 @@ _CHANGE_MESSAGE: Final = update(outbox_messages).where(
 
 
 class RecordRows(Session):
-    """The part of a unit of work that holds idempotency keys, audit record and outbox."""
+    """The part of a unit of work that holds idempotency keys and outbox."""
 
     def idempotency(
         self, tenant: TenantId, method: str, path: str, key: str
@@ -158,42 +147,6 @@ class RecordRows(Session):
     ) -> int:
         """See `moica_gateway.ports.UnitOfWork`."""
         return self.change(_DROP_KEYS, {"before_": before})
-
-    # -- audit ---------------------------------------------------------------------------------
-
-    def audit(self, tenant: TenantId, record: AuditRecord) -> None:
-        """See `moica_gateway.ports.UnitOfWork`."""
-        self.change(
-            _NEW_AUDIT,
-            {
-                "tenant": tenant,
-                "at": record.at,
-                "action": record.action,
-                "actor": record.actor,
-                "transaction_id": record.transaction_id,
-                "data": dict(record.data),
-            },
-        )
-
-    def audit_records(
-        self, tenant: TenantId, *, transaction_id: TransactionId | None = None, limit: int = 1000
-    ) -> Sequence[AuditRecord]:
-        """See `moica_gateway.ports.UnitOfWork`."""
-        values: dict[str, Any] = {"tenant_": tenant, "limit_": limit}
-        if transaction_id is None:
-            rows = self.all(_AUDIT, values)
-        else:
-            rows = self.all(_AUDIT_OF_TRANSACTION, {**values, "transaction_": transaction_id})
-        return tuple(
-            AuditRecord(
-                at=row["at"],
-                action=row["action"],
-                actor=row["actor"],
-                transaction_id=row["transaction_id"],
-                data=row["data"],
-            )
-            for row in rows
-        )
 
     # -- outbox --------------------------------------------------------------------------------
 

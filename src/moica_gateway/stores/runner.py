@@ -105,10 +105,12 @@ class Runner:
     Attributes:
         lost: Set once the engine has failed. It may have rolled back everything by itself, so that
             a further statement would be committed alone: from then on each raises.
+        numbers: Numbers that were given out in this transaction, the last one a table.
     """
 
     def __init__(self, connection: Connection, driver: DBAPIConnection, prepared: Prepared) -> None:
         self.lost: GatewayError | None = None
+        self.numbers: dict[str, int] = {}
         self._connection = connection
         self._driver = driver
         self._prepared = prepared
@@ -141,6 +143,21 @@ class Runner:
         """Run a fixed INSERT, UPDATE or DELETE; how many rows it met."""
         compiled = self._prepared.get(statement, tuple(values))
         with closing(self._execute(compiled, values)) as cursor:
+            return int(cursor.rowcount)
+
+    def change_all(self, statement: UpdateBase, many: Sequence[Values]) -> int:
+        """`change` once for each, all with the same names; how many rows they met together."""
+        if self.lost is not None:
+            raise self.lost
+        if not many:
+            return 0
+        compiled = self._prepared.get(statement, tuple(many[0]))
+        cursor = self._driver.cursor()
+        with closing(cursor):
+            try:
+                cursor.executemany(compiled.text, [compiled.bound(values) for values in many])
+            except (self._errors, OverflowError, *_UNREADABLE) as caught:
+                raise self._translated(caught) from None
             return int(cursor.rowcount)
 
     def composed(self, statement: Select[Any]) -> list[Stored]:

@@ -11,30 +11,37 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
+from moica_gateway.domain.values import Secret
 from moica_gateway.errors import GatewayError, error
+from moica_gateway.stores.audit_macs import AuditMacs
 from moica_gateway.stores.database import database_of
 
 __all__ = ["check_schema", "migrate", "schema_version"]
 
-schema_version: Final = "0004"
+schema_version: Final = "0006"
 """The revision that this program works with."""
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
-def migrate(url: str) -> None:
+def migrate(url: str, master_key: Secret | None = None) -> None:
     """Make the tables, or bring them to `schema_version`. Blocks; all in one transaction.
 
+    Args:
+        url: Of the database.
+        master_key: Needed where there are audit records of a version before their MACs.
+
     Raises:
-        ConfigurationError: ``configuration_invalid`` for a URL of another engine or a database
-            newer than this program, ``storage_unavailable`` when the database does not work.
+        ConfigurationError: ``configuration_invalid`` for a URL of another engine, a database
+            newer than this program, or a missing key; ``storage_unavailable`` when the database
+            does not work.
     """
-    database_of(url).set_up(_migrate)
 
+    def bring_forward(connection: Connection) -> None:
+        if _stored_version(connection) != schema_version:
+            _upgrade(connection, master_key)
 
-def _migrate(connection: Connection) -> None:
-    if _stored_version(connection) != schema_version:
-        _upgrade(connection)
+    database_of(url).set_up(bring_forward)
 
 
 def check_schema(connection: Connection) -> None:
@@ -64,7 +71,7 @@ def _known_versions() -> set[str]:
     return {file.name.partition("_")[0] for file in files}
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, master_key: Secret | None) -> None:
     stored = _stored_version(connection)
     if stored is not None and stored not in _known_versions():
         raise _newer(stored)
@@ -74,6 +81,8 @@ def _upgrade(connection: Connection) -> None:
     from alembic.util.exc import CommandError
 
     config = Config(attributes={"connection": connection})
+    if master_key is not None:
+        config.attributes["audit_mac"] = AuditMacs(master_key).of_row
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     try:
         command.upgrade(config, "head")
@@ -82,6 +91,18 @@ def _upgrade(connection: Connection) -> None:
             "configuration_invalid",
             f"expected a database that can be brought to version {schema_version}, "
             f"came version {stored or 'none'}; the operator restores a backup",
+        ) from None
+    except LookupError:
+        raise error(
+            "configuration_invalid",
+            "expected the master key, to authenticate the audit records that are there, came none;"
+            " the operator migrates with `moica-gateway init`",
+        ) from None
+    except ValueError:
+        raise error(
+            "configuration_invalid",
+            "expected audit records as the gateway wrote them, came one that cannot be read; the "
+            "operator restores a backup",
         ) from None
 
 

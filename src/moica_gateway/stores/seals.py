@@ -10,13 +10,18 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from moica_gateway.domain.values import Secret, TenantId
 from moica_gateway.errors import error
 
-__all__ = ["DerivedSeals", "derive", "master_key_id", "unambiguous"]
+__all__ = ["DerivedSeals", "derive", "master_key_id", "signed_by", "unambiguous"]
 
 _MASTER_KEY_BYTES: Final = 32
 _DOMAIN: Final = b"moica-gateway/1/"
@@ -54,13 +59,24 @@ def unambiguous(*parts: bytes) -> bytes:
     return b"".join([len(part).to_bytes(4, "big") + part for part in parts])
 
 
+def signed_by(public_key: bytes, signature: bytes, data: bytes) -> bool:
+    """Whether that Ed25519 key has signed these bytes. Whatever is malformed has not been."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, data)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
 class DerivedSeals:
-    """`moica_gateway.ports.Seals` over the master key. Holds no state but two subkeys."""
+    """`moica_gateway.ports.Seals` over the master key. Holds no state but its subkeys."""
 
     def __init__(self, master_key: Secret) -> None:
         """Raises ``ConfigurationError`` when the master key is not 32 bytes."""
         self._lookup_key = derive(master_key, "lookup-hash")
         self._mac_key = derive(master_key, "mac")
+        self._signer = Ed25519PrivateKey.from_private_bytes(derive(master_key, "audit-head"))
+        self._public_key = self._signer.public_key().public_bytes_raw()
 
     def lookup_hash(self, tenant: TenantId, purpose: str, value: str) -> bytes:
         """HMAC-SHA256, 32 bytes; equal for equal arguments."""
@@ -70,3 +86,16 @@ class DerivedSeals:
     def mac(self, purpose: str, data: bytes) -> bytes:
         """HMAC-SHA256, 32 bytes. Compare with `hmac.compare_digest`."""
         return hmac.digest(self._mac_key, unambiguous(purpose.encode(), data), "sha256")
+
+    @property
+    def public_key(self) -> bytes:
+        """Ed25519, 32 bytes."""
+        return self._public_key
+
+    def sign(self, data: bytes) -> bytes:
+        """Ed25519, 64 bytes."""
+        return self._signer.sign(data)
+
+    def signed_by(self, public_key: bytes, signature: bytes, data: bytes) -> bool:
+        """Whether that Ed25519 key has signed these bytes."""
+        return signed_by(public_key, signature, data)

@@ -5,7 +5,7 @@ One session is one piece of work on one connection, in one thread. It begins and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from moica_gateway.domain.values import PersonId, TenantId
 from moica_gateway.ports import Clock, Seals
+from moica_gateway.stores.audit_macs import AuditMacs
 from moica_gateway.stores.cursors import Cursors
 from moica_gateway.stores.runner import Runner, Stored, Values
 from moica_gateway.stores.tables import person_keys, tenant_keys
@@ -61,6 +62,7 @@ class Session:
         *,
         vault: Vault,
         seals: Seals,
+        audit_macs: AuditMacs,
         clock: Clock,
         key_ring: KeyRing,
         writing: bool,
@@ -68,6 +70,8 @@ class Session:
         self.runner = runner
         self.vault = vault
         self.seals = seals
+        self.audit_macs = audit_macs
+        self.audited: set[TenantId] = set()
         self.clock = clock
         self.cursors = Cursors(seals)
         self.met_keys: dict[TenantId, DataKey] = {}
@@ -97,6 +101,12 @@ class Session:
         if not self._writing:
             raise RuntimeError("a unit of work of Store.read must not write")
         return self.runner.change(statement, values)
+
+    def change_all(self, statement: UpdateBase, many: Sequence[Values]) -> int:
+        """`change` once for each; how many rows they met together."""
+        if not self._writing:
+            raise RuntimeError("a unit of work of Store.read must not write")
+        return self.runner.change_all(statement, many)
 
     # -- keys ----------------------------------------------------------------------------------
 

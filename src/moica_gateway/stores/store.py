@@ -14,9 +14,10 @@ from typing import Final, Self, TypeVar
 
 from sqlalchemy import Connection, insert, select, update
 
-from moica_gateway.domain.values import Secret
+from moica_gateway.domain.values import Secret, TenantId
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.ports import Clock, Random, UnitOfWork
+from moica_gateway.stores.audit_macs import AuditMacs
 from moica_gateway.stores.database import READERS, Readers, database_of
 from moica_gateway.stores.group_commit import GroupCommit
 from moica_gateway.stores.runner import Runner, unavailable
@@ -58,11 +59,17 @@ class SqlStore:
         self._database = database_of(url)
         self._vault = Vault(master_key, random)
         self._seals = DerivedSeals(master_key)
+        self._audit_macs = AuditMacs(master_key)
+        self._audited: Callable[[TenantId], None] = lambda _tenant: None
         self._clock = clock
         self._key_ring = KeyRing()
         self._readers: Readers | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._group: GroupCommit | None = None
+
+    def on_audit(self, audited: Callable[[TenantId], None]) -> None:
+        """Whom to call, in the loop of whoever wrote, once a tenant's audit record has grown."""
+        self._audited = audited
 
     @property
     def commits(self) -> int:
@@ -87,7 +94,9 @@ class SqlStore:
         self._readers = self._database.readers()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._group = GroupCommit(
-            self._database.writer(), lambda runner: self._unit_of_work(runner, writing=True)
+            self._database.writer(),
+            lambda runner: self._unit_of_work(runner, writing=True),
+            lambda tenant: self._audited(tenant),
         )
         self._group.start()
 
@@ -161,6 +170,7 @@ class SqlStore:
             runner,
             vault=self._vault,
             seals=self._seals,
+            audit_macs=self._audit_macs,
             clock=self._clock,
             key_ring=self._key_ring,
             writing=writing,

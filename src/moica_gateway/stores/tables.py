@@ -31,6 +31,7 @@ from moica_gateway.stores.column_types import UtcDateTime, counter, json_documen
 
 __all__ = [
     "api_keys",
+    "audit_heads",
     "audit_records",
     "blobs",
     "challenges",
@@ -44,6 +45,7 @@ __all__ = [
     "person_keys",
     "persons",
     "request_counts",
+    "revocation_lists",
     "store_probe",
     "tenant_keys",
     "tenants",
@@ -336,6 +338,20 @@ identity_queries: Final = Table(
     PrimaryKeyConstraint("tenant", "day", "subject_hash"),
 )
 
+# -- revocation lists --------------------------------------------------------------------------
+
+revocation_lists: Final = Table(
+    "revocation_lists",
+    metadata,
+    Column("issuer", String, nullable=False),  # SHA-256 of its certificate, hexadecimal
+    Column("scope", String, nullable=False),  # an address, or a complete list
+    Column("number", String, nullable=False),  # decimal: up to 160 bits
+    Column("this_update", UtcDateTime, nullable=False),
+    Column("next_update", UtcDateTime, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("issuer", "scope"),
+)
+
 # -- records -----------------------------------------------------------------------------------
 
 idempotency_records: Final = Table(
@@ -352,6 +368,9 @@ idempotency_records: Final = Table(
     Index(None, "created_at"),
 )
 
+# Sequences are given out in the order of commits, and the sealer relies on that: no record may
+# appear later with a lower one than a sealed record's. SQLite has one writer. On PostgreSQL the
+# sealer will have to stop below the lowest sequence still in flight.
 audit_records: Final = Table(
     "audit_records",
     metadata,
@@ -364,10 +383,23 @@ audit_records: Final = Table(
     Column("data", json_document(), nullable=False),
     Column("chain_position", counter()),  # set by the sealer, once
     Column("chain_hash", LargeBinary),
+    Column("mac", LargeBinary),  # NULL is never the gateway's
     Index(None, "tenant", "transaction_id", "sequence"),
     Index(None, "tenant", "sequence"),
     UniqueConstraint("tenant", "chain_position"),
     sqlite_autoincrement=True,
+)
+
+audit_heads: Final = Table(
+    "audit_heads",
+    metadata,
+    _tenant(),
+    Column("position", counter(), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "position"),
 )
 
 # On PostgreSQL a sequence is taken before the commit, so that a reader may see 8 before 7: the

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from moica_gateway.stores.audit_rows import AuditRows
 from moica_gateway.stores.blob_rows import BlobRows
 from moica_gateway.stores.brake_rows import BrakeRows
 from moica_gateway.stores.identity_rows import IdentityRows
+from moica_gateway.stores.list_rows import ListRows
 from moica_gateway.stores.people import PeopleRows
 from moica_gateway.stores.records import RecordRows
 from moica_gateway.stores.tenants import TenantRows
@@ -19,7 +21,16 @@ from moica_gateway.stores.transaction_lists import TransactionLists
 __all__ = ["SqlUnitOfWork"]
 
 
-class SqlUnitOfWork(TransactionLists, TenantRows, PeopleRows, BrakeRows, IdentityRows, RecordRows):
+class SqlUnitOfWork(
+    TransactionLists,
+    TenantRows,
+    PeopleRows,
+    BrakeRows,
+    IdentityRows,
+    ListRows,
+    AuditRows,
+    RecordRows,
+):
     """Everything that one function may read and write inside one commit."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -13,8 +13,15 @@ class PlainFormat:
 
     needs_content = False
 
-    def __init__(self, name: str = "cades", levels: tuple[str, ...] = ("B-B",)) -> None:
+    def __init__(
+        self,
+        name: str = "cades",
+        levels: tuple[str, ...] = ("B-B",),
+        *,
+        binds_certificate: bool = True,
+    ) -> None:
         self.name = name
+        self.binds_certificate = binds_certificate
         self.levels = levels
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:

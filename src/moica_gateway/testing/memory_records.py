@@ -1,4 +1,4 @@
-"""Idempotency keys, audit record and outbox in memory."""
+"""Idempotency keys and outbox in memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ from typing import Final
 from attrs import evolve
 
 from moica_gateway.domain.models import (
-    AuditRecord,
     IdempotencyRecord,
     OutboxMessage,
 )
 from moica_gateway.domain.values import (
     TenantId,
-    TransactionId,
 )
 from moica_gateway.ports import AllTenants, Page
 from moica_gateway.testing.memory_state import (
     MemoryPart,
     conflict,
     is_of,
-    need_aware,
 )
 
 __all__ = ["MemoryRecords"]
@@ -57,24 +54,7 @@ class MemoryRecords(MemoryPart):
             del state.idempotency[index]
         return len(old)
 
-    # -- audit, outbox -------------------------------------------------------------------------
-
-    def audit(self, tenant: TenantId, record: AuditRecord) -> None:
-        """See the port."""
-        state = self.writable(tenant)
-        need_aware(record.at)
-        state.audit[len(state.audit) + 1] = (tenant, record)
-
-    def audit_records(
-        self, tenant: TenantId, *, transaction_id: TransactionId | None = None, limit: int = 1000
-    ) -> Sequence[AuditRecord]:
-        """See the port."""
-        found = [
-            record
-            for whose, record in self.state.audit.values()
-            if whose == tenant and transaction_id in (None, record.transaction_id)
-        ]
-        return tuple(found[:limit])
+    # -- outbox --------------------------------------------------------------------------------
 
     def add_outbox(self, message: OutboxMessage) -> None:
         """See the port."""

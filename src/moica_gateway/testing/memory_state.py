@@ -11,10 +11,10 @@ from typing import Any, Final, TypeVar
 
 from attrs import define, evolve, field, fields
 
+from moica_gateway.domain.audit import AuditEntry, AuditHead
 from moica_gateway.domain.brakes import PersonBrake, RequestCount
 from moica_gateway.domain.models import (
     ApiKey,
-    AuditRecord,
     Credential,
     IdempotencyRecord,
     OutboxMessage,
@@ -24,6 +24,7 @@ from moica_gateway.domain.models import (
     UserBinding,
     WebhookEndpoint,
 )
+from moica_gateway.domain.revocation_lists import ListHead
 from moica_gateway.domain.values import (
     TenantId,
 )
@@ -62,7 +63,9 @@ class MemoryState:
     person_brakes: dict[tuple[str, str], PersonBrake] = field(factory=dict)
     request_counts: dict[str, RequestCount] = field(factory=dict)
     identity_queries: dict[tuple[str, str, str], bool] = field(factory=dict)
-    audit: dict[int, tuple[TenantId, AuditRecord]] = field(factory=dict)
+    audit: dict[int, AuditEntry] = field(factory=dict)
+    audit_heads: dict[tuple[str, int], AuditHead] = field(factory=dict)
+    revocation_lists: dict[tuple[str, str], tuple[ListHead, bytes]] = field(factory=dict)
     outbox: dict[int, OutboxMessage] = field(factory=dict)
 
     def copy(self) -> MemoryState:

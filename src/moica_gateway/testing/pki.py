@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, NameOID
 
 __all__ = ["MemoryPki", "directory_attributes", "distribution_points", "issuing_point"]
 
@@ -115,12 +115,12 @@ class MemoryPki:
         marked: Whether the authorities bear ``OU=NOT FOR PRODUCTION``, as a simulator's do.
         issuer_signs_crls: Whether the intermediate's key usage permits it.
         root_is_authority: Whether the root's basic constraints say so.
+        root_crl_url: The distribution point that the intermediate names.
     """
 
     crl_url = _CRL_URL
     """The partition that a holder's certificate names first."""
     complete_url = _COMPLETE_URL
-    root_crl_url = _ROOT_CRL_URL
 
     def __init__(
         self,
@@ -130,9 +130,11 @@ class MemoryPki:
         marked: bool = False,
         issuer_signs_crls: bool = True,
         root_is_authority: bool = True,
+        root_crl_url: str = _ROOT_CRL_URL,
     ) -> None:
         self.at = at or datetime(2026, 4, 29, 6, 58, 11, tzinfo=UTC)
         self._key_name = name
+        self.root_crl_url = root_crl_url
         unit = {"ou": "NOT FOR PRODUCTION"} if marked else {}
         root_name = _name(c="TW", o="行政院", **unit, cn="Government Root Certification Authority")
         issuer_name = _name(c="TW", o="行政院", ou="內政部憑證管理中心")
@@ -182,6 +184,7 @@ class MemoryPki:
         valid: tuple[float, float] = (-30, 335),
         serial: int = 0x1234,
         points: Sequence[Sequence[str]] = ((_CRL_URL,), (_COMPLETE_URL,)),
+        ocsp_url: str | None = None,
         unknown_critical: bool = False,
         by_root: bool = False,
         self_signed: bool = False,
@@ -205,6 +208,7 @@ class MemoryPki:
             valid: Days from `at`.
             serial: The certificate's serial number.
             points: Addresses of each CRL distribution point; none leaves them out.
+            ocsp_url: Where its status can be asked; None leaves it out.
             unknown_critical: Adds a critical extension that nobody knows.
             by_root: Issued by the root itself.
             self_signed: Issued by nobody but its own key.
@@ -228,6 +232,8 @@ class MemoryPki:
         if policy is not None:
             information = x509.PolicyInformation(x509.ObjectIdentifier(policy), None)
             builder = builder.add_extension(x509.CertificatePolicies([information]), critical=False)
+        if ocsp_url is not None:
+            builder = builder.add_extension(_information_access(ocsp_url), critical=False)
         if points:
             builder = builder.add_extension(distribution_points(*points), critical=False)
         if authority:
@@ -305,6 +311,18 @@ class MemoryPki:
         """DER of the root's CRL, about the intermediate."""
         return self.crl(*revoked, url=None, by_root=True)
 
+    def key(self, name: str) -> rsa.RSAPrivateKey:
+        """A key of this hierarchy: ``root``, ``issuer``, or any other name for another one."""
+        return self._key(name)
+
+    def points(self) -> x509.CRLDistributionPoints:
+        """As holders' certificates name them."""
+        return distribution_points((_CRL_URL,), (_COMPLETE_URL,))
+
+    def usage(self, *, signing: bool) -> x509.KeyUsage:
+        """Of an end entity."""
+        return _usage(signing=signing, authority=False, crl_sign=False)
+
     def _key(self, name: str) -> rsa.RSAPrivateKey:
         return _key(f"{name}-{self._key_name}", _BITS)
 
@@ -331,8 +349,17 @@ class MemoryPki:
             .add_extension(_usage(signing=True, authority=True, crl_sign=crl_sign), critical=True)
         )
         if subject != issuer:
-            builder = builder.add_extension(distribution_points([_ROOT_CRL_URL]), critical=False)
+            builder = builder.add_extension(
+                distribution_points([self.root_crl_url]), critical=False
+            )
         return builder.sign(self._key(by), hashes.SHA256())
+
+
+def _information_access(url: str) -> x509.AuthorityInformationAccess:
+    location = x509.UniformResourceIdentifier(url)
+    return x509.AuthorityInformationAccess(
+        [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, location)]
+    )
 
 
 def _unknown() -> x509.UnrecognizedExtension:

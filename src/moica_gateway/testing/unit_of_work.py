@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from moica_gateway.domain.values import BlobId, TenantId
+from moica_gateway.testing.memory_audit import MemoryAudit
 from moica_gateway.testing.memory_brakes import MemoryBrakes
 from moica_gateway.testing.memory_identity import MemoryIdentity
+from moica_gateway.testing.memory_lists import MemoryLists
 from moica_gateway.testing.memory_people import MemoryPeople
 from moica_gateway.testing.memory_records import MemoryRecords
 from moica_gateway.testing.memory_state import add_new
@@ -41,7 +43,13 @@ class MemoryBlobs:
 
 
 class MemoryUnitOfWork(
-    MemoryTransactions, MemoryPeople, MemoryBrakes, MemoryIdentity, MemoryRecords
+    MemoryTransactions,
+    MemoryPeople,
+    MemoryBrakes,
+    MemoryIdentity,
+    MemoryLists,
+    MemoryAudit,
+    MemoryRecords,
 ):
     """Double of `moica_gateway.ports.UnitOfWork`."""
 

@@ -17,7 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from moica_gateway.errors import GatewayError, error
 
-__all__ = ["TrustAnchors", "load_certificates", "refuse_simulator_ca", "require_pinned"]
+__all__ = [
+    "TrustAnchors",
+    "load_certificates",
+    "refuse_simulator_ca",
+    "require_pinned",
+    "sort_authorities",
+]
 
 _SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".der"})
 _SIMULATOR_UNIT: Final = "NOT FOR PRODUCTION"
@@ -76,6 +82,38 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return False
+
+
+def sort_authorities(anchors: Iterable[bytes], intermediates: Iterable[bytes] = ()) -> TrustAnchors:
+    """Anchors from what was offered as anchors, so that one folder may hold a whole hierarchy.
+
+    Who signed itself is an anchor; an authority that another issued is used as an intermediate, and
+    never trusted for itself, wherever it was offered. What was offered as an intermediate never
+    becomes an anchor.
+
+    Args:
+        anchors: DER, as `load_certificates` gives it.
+        intermediates: DER.
+
+    Raises:
+        ConfigurationError: when no anchor is left, or something is no authority's.
+    """
+    offered = tuple(anchors)
+    parsed = {der: _parse(der) for der in offered}
+    for certificate in parsed.values():
+        if not _is_authority(certificate):
+            raise _invalid(
+                "trust.anchors: expected certificates of authorities, came another; holders' "
+                "certificates are registered, not configured"
+            )
+    roots = tuple(der for der in offered if _is_root(parsed[der]))
+    if offered and not roots:
+        raise _invalid(
+            "trust.anchors: expected at least one self-signed root, came only certificates that "
+            "others issued; the operator adds the government's root"
+        )
+    given = (*intermediates, *(der for der in offered if der not in roots))
+    return TrustAnchors(roots, tuple(der for der in dict.fromkeys(given) if der not in roots))
 
 
 def load_certificates(paths: Iterable[Path]) -> tuple[bytes, ...]:

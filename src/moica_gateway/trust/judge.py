@@ -1,17 +1,16 @@
 """The verdict over an approval: a list of steps, each a line of the report (rules 3, 6, 7).
 
-The first step that fails decides the problem; those after it stand in the report as not reached.
-What a certificate says of a person is looked at only once the certificate is trusted, so that a
-forged one is an alarm and never a mere "register again". Nothing is cached here; a kept verdict
-belongs into `trust.path`.
+The first step that fails decides the problem. The others are made all the same as far as they do
+not rest on it, so that the report keeps apart what is wrong from what is not. The order is a rule,
+too: what a certificate says of a person decides only where the certificate is trusted, so that a
+forged one is an alarm and never a mere "register again". Nothing is kept here: paths are
+(`trust.path`), and what is revoked is looked up in the lists of the moment.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import pairwise
 from typing import Final
 
@@ -22,18 +21,39 @@ from moica_gateway.domain.models import CertificateSignature, Expected, SubjectI
 from moica_gateway.errors import GatewayError, problem
 from moica_gateway.trust.anchors import TrustAnchors
 from moica_gateway.trust.path import PathFinder
+from moica_gateway.trust.person import (
+    check_last_four,
+    check_name,
+    check_same_person,
+    find_renewal,
+)
 from moica_gateway.trust.profile import (
     HolderCertificate,
     check_profile,
     parse_holder_certificate,
 )
 from moica_gateway.trust.report import CheckName, Refusal, Report, Unchecked
-from moica_gateway.trust.revocation import CrlStore, RevocationPolicy, RevocationStatus
+from moica_gateway.trust.revocation import Revocation, RevocationStatus
 from moica_gateway.trust.signature import Cover, covers
 
 __all__ = ["CertificateJudge"]
 
-_OCSP: Final = "OCSP is not asked"
+_READABLE: Final = (CheckName.CERTIFICATE_READABLE,)
+_NEEDS: Final[Mapping[CheckName, tuple[CheckName, ...]]] = {
+    CheckName.INTACT: _READABLE,
+    CheckName.COVERS_OUR_BYTES: (CheckName.INTACT,),
+    CheckName.PROFILE: _READABLE,
+    CheckName.TRUSTED_PATH: _READABLE,
+    CheckName.VALID_AT_SIGNING: _READABLE,
+    CheckName.RIGHT_PERSON: _READABLE,
+    CheckName.RIGHT_NAME: _READABLE,
+    CheckName.RIGHT_CREDENTIAL: _READABLE,
+    # Nobody is asked about, or at an address named by, a certificate that nobody vouches for; and
+    # authorities drop expired ones from their lists.
+    CheckName.NOT_REVOKED: (CheckName.TRUSTED_PATH, CheckName.VALID_AT_SIGNING),
+    CheckName.ISSUER_NOT_REVOKED: (CheckName.TRUSTED_PATH,),
+}
+"""Which checks have to hold, or a check cannot be made."""
 
 
 @define
@@ -47,6 +67,7 @@ class _Case:
     chain: tuple[bytes, ...] = ()
     root: bytes | None = None
     issuers: RevocationStatus | None = None
+    renewed: bool = False
 
     @property
     def holder(self) -> HolderCertificate:
@@ -64,21 +85,13 @@ class CertificateJudge:
 
     Args:
         anchors: Roots and intermediates.
-        revocation: The CRL store.
-        policy: ``REQUIRE`` fails where the status is unknown; the other is a relaxation that the
-            report names.
+        revocation: CRL and OCSP, with the policy: unless that is relaxed, an unknown status of
+            the certificate or of an intermediate fails.
     """
 
-    def __init__(
-        self,
-        *,
-        anchors: TrustAnchors,
-        revocation: CrlStore,
-        policy: RevocationPolicy = RevocationPolicy.REQUIRE,
-    ) -> None:
+    def __init__(self, *, anchors: TrustAnchors, revocation: Revocation) -> None:
         self._paths = PathFinder(anchors)
         self._revocation = revocation
-        self._policy = policy
         self._steps: Final[tuple[tuple[CheckName, _Step], ...]] = (
             (CheckName.CERTIFICATE_READABLE, self._certificate_readable),
             (CheckName.INTACT, self._intact),
@@ -102,8 +115,9 @@ class CertificateJudge:
         """See the port."""
         case, report = _Case(proof, expected), Report()
         for name, step in self._steps:
-            if report.refused is not None:
-                report.unchecked(name, "not reached: a check before it failed")
+            missing = [need.value for need in _NEEDS.get(name, ()) if not report.holds(need)]
+            if missing:
+                report.unchecked(name, f"not reached: it needs {', '.join(missing)}")
                 continue
             try:
                 report.passed(name, await step(case))
@@ -124,6 +138,7 @@ class CertificateJudge:
             report=report.checks,
             subject=case.found.info if case.found else None,
             chain=case.chain,
+            renewed=case.renewed and report.refused is None,
         )
 
     # -- the steps -----------------------------------------------------------------------------
@@ -205,113 +220,69 @@ class CertificateJudge:
         return f"valid until {info.not_after.isoformat()}"
 
     async def _right_person(self, case: _Case) -> str:
-        found = case.holder.info.last_four
-        if found is None:
-            raise Refusal(
-                "certificate_person_missing",
-                "expected a certificate with the last four characters of its holder's ID number, "
-                "it has none, so nothing links it to a person; the operator tells the platform's "
-                "support",
-            )
-        if not _same(_ascii_upper(found), _ascii_upper(case.expected.last_four)):
-            raise Refusal(
-                "certificate_person_mismatch",
-                "expected the certificate of the ID number that was asked for, its last four "
-                "characters are others; the operator looks at the line to the platform",
-            )
-        return "the last four characters of the ID number agree"
+        return check_last_four(case.holder, case.expected)
 
     async def _same_person_as_registered(self, case: _Case) -> str:
-        registered = case.expected.hashed_id_num
-        if registered is None:
-            raise Unchecked("not checked: the platform's identifier is not known before this")
-        if case.proof.hashed_id_num is None:
-            raise Unchecked(
-                "not checked: the answer named the ID number itself, which was the expected one"
-            )
-        if not _same(registered, case.proof.hashed_id_num):
-            raise Refusal(
-                "hashed_id_num_mismatch",
-                "expected the platform's identifier of the registered person, came another",
-            )
-        return "the platform's identifier of the person is the registered one"
+        return check_same_person(case.proof, case.expected)
 
     async def _right_name(self, case: _Case) -> str:
-        name = case.expected.user_name
-        if name is None:
-            raise Unchecked("not checked: the document system gave no name")
-        if _nfc(name) != _nfc(case.holder.info.subject_name):
-            raise Refusal(
-                "name_mismatch",
-                "expected the certificate of the user's name, it bears another; an administrator "
-                "compares both",
-            )
-        return "the name is the certificate's"
+        return check_name(case.holder, case.expected)
 
     async def _right_credential(self, case: _Case) -> str:
-        pinned = case.expected.pinned_certificate
-        if pinned is None:
-            raise Unchecked("not checked: no certificate was registered before this")
-        if not hmac.compare_digest(pinned, case.proof.unverified_certificate):
-            raise Refusal(
-                "certificate_changed",
-                "expected the registered certificate, came another of the same person; the holder "
-                "registers again",
-            )
-        return "the registered certificate"
+        case.renewed = find_renewal(case.holder, case.proof, case.expected)
+        return (
+            "a newer certificate of the registered person; the tenant's policy takes it"
+            if case.renewed
+            else "the registered certificate"
+        )
 
     async def _not_revoked(self, case: _Case) -> str:
-        if case.root is None:
-            raise Refusal("certificate_untrusted", "expected an issuer")
-        authorities = [x509.load_der_x509_certificate(c) for c in (*case.chain, case.root)]
-        # Side by side: two dead hosts cost one time limit.
-        own, *issuers = await asyncio.gather(
-            self._revocation.status(case.holder.certificate, authorities[0]),
-            *(
-                self._revocation.status(authority, issuer, of_authority=True)
-                for authority, issuer in pairwise(authorities)
-            ),
+        # Side by side with the issuers: two dead hosts cost one time limit.
+        status, case.issuers = await asyncio.gather(
+            self._revocation.status(case.holder.certificate, self._issuers(case)[0]),
+            self._status_of_issuers(case),
         )
-        case.issuers = _worst(issuers)
-        if own.revoked:
-            raise Refusal("certificate_revoked", f"revoked according to {own.detail}")
-        if own.revoked is None:
-            if self._policy is RevocationPolicy.CRL_IF_AVAILABLE:
-                raise Unchecked(f"not checked (policy {self._policy.value}): {own.detail}; {_OCSP}")
-            raise Refusal("revocation_unknown", f"expected a valid CRL: {own.detail}; {_OCSP}")
-        return f"{own.detail}; {_OCSP}"
+        if status.revoked:
+            raise Refusal("certificate_revoked", f"revoked according to {status.detail}")
+        return self._good(status)
 
     async def _issuer_not_revoked(self, case: _Case) -> str:
-        status = case.issuers
-        if status is None or status.revoked is None:
-            reason = status.detail if status else "the issuer is the anchor itself"
-            raise Unchecked(f"not checked: {reason}; {_OCSP}")
+        status = case.issuers or await self._status_of_issuers(case)
+        if status is None:
+            raise Unchecked("not checked: the issuer is the anchor itself")
         if status.revoked:
             raise Refusal(
                 "certificate_untrusted",
                 f"expected an issuer that is not revoked, it is according to {status.detail}; the "
                 "operator takes it out of trust.intermediates",
             )
-        return f"{status.detail}; {_OCSP}"
+        return self._good(status)
 
+    async def _status_of_issuers(self, case: _Case) -> RevocationStatus | None:
+        """Of all intermediates: revoked before unknown before good; None where there are none."""
+        statuses = await asyncio.gather(
+            *(
+                self._revocation.status(authority, issuer, of_authority=True)
+                for authority, issuer in pairwise(self._issuers(case))
+            )
+        )
+        rank = {True: 0, None: 1, False: 2}
+        return min(statuses, key=lambda status: rank[status.revoked], default=None)
 
-def _worst(statuses: list[RevocationStatus]) -> RevocationStatus | None:
-    """Of all intermediates: revoked before unknown before good; None where there are none."""
-    rank = {True: 0, None: 1, False: 2}
-    return min(statuses, key=lambda status: rank[status.revoked], default=None)
+    def _good(self, status: RevocationStatus) -> str:
+        """What is said of a status that is not revoked: an unknown one fails unless relaxed."""
+        if status.revoked is False:
+            return status.detail
+        policy = self._revocation.policy
+        if policy.relaxed:
+            raise Unchecked(f"not checked (policy {policy.value}): {status.detail}")
+        raise Refusal(
+            "revocation_unknown",
+            f"expected to know whether it is revoked (policy {policy.value}): {status.detail}",
+        )
 
-
-def _same(expected: str, came: str) -> bool:
-    """In constant time, for whatever text came (a lone surrogate has no UTF-8)."""
-    return hmac.compare_digest(
-        expected.encode("utf-8", "surrogatepass"), came.encode("utf-8", "surrogatepass")
-    )
-
-
-def _ascii_upper(text: str) -> str:
-    """Letters of an ID number are ASCII; `str.upper` alone would make one of others."""
-    return text.upper() if text.isascii() else text
-
-
-def _nfc(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip()
+    @staticmethod
+    def _issuers(case: _Case) -> list[x509.Certificate]:
+        if case.root is None:
+            raise Refusal("certificate_untrusted", "expected an issuer")
+        return [x509.load_der_x509_certificate(der) for der in (*case.chain, case.root)]

@@ -16,10 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from moica_gateway.domain.models import SubjectInfo
 from moica_gateway.errors import GatewayError, error
+from moica_gateway.trust.algorithms import STRONG_SIGNATURES
 
 __all__ = ["HolderCertificate", "ProfileBreach", "check_profile", "parse_holder_certificate"]
 
@@ -32,13 +33,6 @@ _HOLDER_TYPE: Final = "2.16.886.1.100.2.1"
 _HOLDER_TYPES: Final = frozenset({"2.16.886.1.100.3.1.1", "2.16.886.1.100.3.1.2"})
 """Citizen; the second is taken for the foreign resident (assumed, to be confirmed)."""
 _LAST_FOUR: Final = "2.16.886.1.100.2.51"
-_STRONG: Final = frozenset(
-    {
-        SignatureAlgorithmOID.RSA_WITH_SHA256,
-        SignatureAlgorithmOID.RSA_WITH_SHA384,
-        SignatureAlgorithmOID.RSA_WITH_SHA512,
-    }
-)
 _SIMULATOR_UNIT: Final = "NOT FOR PRODUCTION"
 
 
@@ -157,7 +151,7 @@ def _check_form(holder: HolderCertificate) -> str | None:
     if holder.public_key.key_size < _MIN_KEY:
         return f"the key has fewer than {_MIN_KEY} bits"
     # By identifier: asking for the hash raises a foreign exception for an unknown algorithm.
-    if certificate.signature_algorithm_oid not in _STRONG:
+    if certificate.signature_algorithm_oid not in STRONG_SIGNATURES:
         return "it is not signed with RSA and SHA-256 or stronger"
     if _one(certificate.subject, NameOID.COUNTRY_NAME) != "TW" or not holder.info.subject_name:
         return "the subject is not of the form C=TW, CN=name, serialNumber=16 digits"

@@ -47,7 +47,7 @@ class Unchecked(Exception):
 
 @define
 class Report:
-    """Filled check by check; after the first failure the others are "not reached"."""
+    """Filled check by check; the first failure decides."""
 
     refused: Problem | None = None
     _checks: list[Check] = field(factory=list)
@@ -64,6 +64,10 @@ class Report:
         """The check was made and does not hold; the first one decides."""
         self.refused = self.refused or why
         self._checks.append(Check(name=name.value, passed=False, detail=why.detail))
+
+    def holds(self, name: CheckName) -> bool:
+        """Whether that check was made, and passed."""
+        return any(check.name == name.value and check.passed for check in self._checks)
 
     @property
     def checks(self) -> tuple[Check, ...]:

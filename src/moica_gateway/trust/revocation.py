@@ -1,181 +1,140 @@
-"""Revocation by CRL: our own store on ``cryptography`` (security rule 6, `trust.crl`).
+"""Whether a certificate is revoked, by CRL and OCSP as the policy says (security rule 6).
 
-A CRL is fetched through the egress client from the certificate's own distribution points, and only
-from hosts that the operator allows; it is kept in memory until ``nextUpdate``, its number for as
-long as the process lives. OCSP is not asked yet; the report says so.
+Where both are known and one says revoked, it is revoked: also when only the other was asked for
+and the first still lies here from before. What cannot be known stays unknown; what follows from
+that is the judge's business, and hard to relax by accident: `RevocationPolicy.relaxed`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from datetime import timedelta
 from enum import StrEnum
 from typing import Final
-from urllib.parse import urlsplit
 
-from attrs import frozen
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
-from moica_gateway.ports import Clock, Egress, EgressError
-from moica_gateway.trust.crl import Crl, CrlRefusedError, distribution_points, read_crl
+from moica_gateway.trust.crl_store import CrlStore
+from moica_gateway.trust.ocsp_client import OcspClient
+from moica_gateway.trust.status import RevocationStatus
 
-__all__ = ["CrlStore", "RevocationPolicy", "RevocationStatus"]
-
-_MAX_CRL: Final = 64 * 1_048_576
-_TIMEOUT: Final = 8.0
-"""Seconds for one download: a transaction has to be settled within 15 (`design.md`)."""
-_PAUSE: Final = 5.0
-"""Seconds in which what just failed is not tried again: without it, signatures that wait for one
-dead host would wait one after another, each a whole time limit."""
+__all__ = ["Revocation", "RevocationPolicy", "RevocationStatus"]
 
 
 class RevocationPolicy(StrEnum):
-    """What follows when no valid CRL can be had."""
+    """Who is asked, in which order."""
 
-    REQUIRE = "require"
+    CRL = "crl"
+    OCSP = "ocsp"
+    CRL_THEN_OCSP = "crl_then_ocsp"
+    """OCSP where no valid CRL can be had."""
+    OCSP_THEN_CRL = "ocsp_then_crl"
+    CRL_AND_OCSP = "crl_and_ocsp"
+    """Both have to say that it is good."""
     CRL_IF_AVAILABLE = "crl_if_available"
 
-
-@frozen(kw_only=True)
-class RevocationStatus:
-    """``revoked`` is None when it is unknown; ``detail`` says why, or by what it is known."""
-
-    revoked: bool | None
-    detail: str
+    @property
+    def relaxed(self) -> bool:
+        """Whether a certificate of unknown status is let through."""
+        return self is RevocationPolicy.CRL_IF_AVAILABLE
 
 
-@frozen(kw_only=True)
-class _Source:
-    """Whose CRL, and from where: a number goes up within one of these, and only there."""
-
-    issuer: bytes
-    url: str
-
-
-class CrlStore:
-    """CRLs by issuer and address.
+class Revocation:
+    """CRL and OCSP together.
 
     Args:
-        egress: The way out.
-        clock: For freshness.
-        hosts: Hosts (``host`` or ``host:port``) that a distribution point may name; others are
-            not asked.
-        grace: How long after ``nextUpdate`` a CRL is still used when no newer one can be had.
+        crls: The CRL store.
+        ocsp: The OCSP client; without it only policies by CRL work.
+        policy: Who is asked.
+
+    Raises:
+        ValueError: for a policy that needs what is not there.
     """
 
     def __init__(
         self,
-        egress: Egress,
-        clock: Clock,
-        *,
-        hosts: Iterable[str],
-        grace: timedelta = timedelta(0),
+        crls: CrlStore,
+        ocsp: OcspClient | None = None,
+        policy: RevocationPolicy = RevocationPolicy.CRL,
     ) -> None:
-        self._egress = egress
-        self._clock = clock
-        self._hosts = frozenset(host.lower() for host in hosts)
-        self._grace = grace
-        self._crls: dict[_Source, Crl] = {}
-        self._locks: dict[_Source, asyncio.Lock] = {}
-        self._paused: dict[str | _Source, tuple[float, str]] = {}
+        by_crl = policy in (RevocationPolicy.CRL, RevocationPolicy.CRL_IF_AVAILABLE)
+        if ocsp is None and not by_crl:
+            raise ValueError("a policy that asks OCSP needs an OCSP client")
+        self._crls = crls
+        self._ocsp = ocsp
+        self.policy = policy
 
     async def status(
         self, certificate: x509.Certificate, issuer: x509.Certificate, *, of_authority: bool = False
     ) -> RevocationStatus:
-        """Whether ``certificate`` is revoked now. Raises nothing: trouble is an unknown status.
+        """Whether ``certificate`` is revoked now. Raises nothing: trouble is an unknown status."""
 
-        Args:
-            certificate: Within its validity: authorities drop expired ones from their lists.
-            issuer: Its issuer, already trusted.
-            of_authority: Whether ``certificate`` is an authority's itself.
-        """
-        reasons: list[str] = []
-        try:
-            points = distribution_points(certificate)
-        except CrlRefusedError as e:
-            return RevocationStatus(revoked=None, detail=str(e))
-        for point in points:
-            for url in point:
-                try:
-                    crl = await self._get(url, point, issuer, of_authority=of_authority)
-                except CrlRefusedError as e:
-                    reasons.append(str(e))
-                    continue
-                stale = ", past its nextUpdate" if crl.next_update < self._clock.now() else ""
-                return RevocationStatus(
-                    revoked=certificate.serial_number in crl.serials,
-                    detail=f"CRL number {crl.number} of {crl.this_update.isoformat()}{stale}",
-                )
-        reason = "; ".join(dict.fromkeys(reasons)) or "none named"
-        return RevocationStatus(revoked=None, detail=f"no CRL could be had: {reason}")
+        found: list[RevocationStatus] = []
+        if self.policy is RevocationPolicy.CRL_AND_OCSP:
+            found += await asyncio.gather(
+                self._crls.status(certificate, issuer, of_authority=of_authority),
+                self._by_ocsp(certificate, issuer),
+            )
+            return _all_of(found)
+        for source in _ORDER[self.policy]:
+            if source == "ocsp":
+                found.append(await self._by_ocsp(certificate, issuer))
+            else:
+                crls = self._crls
+                found.append(await crls.status(certificate, issuer, of_authority=of_authority))
+            if found[-1].revoked is not None:
+                break
+        return self._unless_known_as_revoked(
+            _first_told(found), certificate, issuer, of_authority=of_authority
+        )
 
-    async def _get(
-        self, url: str, point: tuple[str, ...], issuer: x509.Certificate, *, of_authority: bool
-    ) -> Crl:
-        host = _host(url)
-        if host not in self._hosts:
-            raise CrlRefusedError("a CRL host outside the configured ones")
-        source = _Source(issuer=issuer.fingerprint(hashes.SHA256()), url=url)
-        async with self._locks.setdefault(source, asyncio.Lock()):
-            known = self._crls.get(source)
-            if known is not None and self._clock.now() <= known.next_update:
-                return known
-            try:
-                fresh = await self._fetch(source, host, point, issuer, of_authority=of_authority)
-                if known is not None and fresh.older_than(known):
-                    raise self._pause(source, "a CRL number that goes back")
-            except CrlRefusedError:
-                if known is not None and self._clock.now() <= known.next_update + self._grace:
-                    return known
-                raise
-            self._crls[source] = fresh
-            return fresh
+    async def _by_ocsp(
+        self, certificate: x509.Certificate, issuer: x509.Certificate
+    ) -> RevocationStatus:
+        if self._ocsp is None:
+            return RevocationStatus(revoked=None, detail="OCSP is not asked")
+        return await self._ocsp.status(certificate, issuer)
 
-    async def _fetch(
+    def _unless_known_as_revoked(
         self,
-        source: _Source,
-        host: str,
-        point: tuple[str, ...],
+        found: RevocationStatus,
+        certificate: x509.Certificate,
         issuer: x509.Certificate,
         *,
         of_authority: bool,
-    ) -> Crl:
-        for key in (host, source):
-            until, why = self._paused.get(key, (0.0, ""))
-            if self._clock.monotonic() < until:
-                raise CrlRefusedError(why)
-        try:
-            reply = await self._egress.request(
-                "GET", source.url, timeout=_TIMEOUT, max_bytes=_MAX_CRL
-            )
-        except EgressError as e:
-            # The host is paused, not the one list: the complete list is behind the same dead line.
-            raise self._pause(host, f"the CRL cannot be fetched ({e.kind})") from e
-        if reply.status != 200:
-            raise self._pause(source, f"HTTP status {reply.status}")
-        try:
-            return await asyncio.to_thread(
-                read_crl,
-                reply.body,
-                point=point,
-                issuer=issuer,
-                of_authority=of_authority,
-                now=self._clock.now(),
-            )
-        except CrlRefusedError as e:
-            raise self._pause(source, str(e)) from e
-
-    def _pause(self, key: str | _Source, why: str) -> CrlRefusedError:
-        self._paused[key] = (self._clock.monotonic() + _PAUSE, why)
-        return CrlRefusedError(why)
+    ) -> RevocationStatus:
+        """Where the two disagree, it is revoked."""
+        known = [self._crls.known(certificate, issuer, of_authority=of_authority)]
+        if self._ocsp is not None:
+            known.append(self._ocsp.known(certificate, issuer))
+        return next((status for status in known if status and status.revoked), found)
 
 
-def _host(url: str) -> str:
-    """``host`` or ``host:port``; empty, which no list allows, for what is not plain HTTP(S)."""
-    try:
-        parts = urlsplit(url)
-        return parts.netloc.lower() if parts.scheme in ("http", "https") else ""
-    except ValueError:
-        return ""
+_ORDER: Final = {
+    RevocationPolicy.CRL: ("crl",),
+    RevocationPolicy.CRL_IF_AVAILABLE: ("crl",),
+    RevocationPolicy.OCSP: ("ocsp",),
+    RevocationPolicy.CRL_THEN_OCSP: ("crl", "ocsp"),
+    RevocationPolicy.OCSP_THEN_CRL: ("ocsp", "crl"),
+}
+
+
+def _first_told(found: list[RevocationStatus]) -> RevocationStatus:
+    for status in found:
+        if status.revoked is not None:
+            return status
+    return RevocationStatus(revoked=None, detail=_details(found))
+
+
+def _all_of(found: list[RevocationStatus]) -> RevocationStatus:
+    """Revoked before unknown before good."""
+    for status in found:
+        if status.revoked:
+            return status
+    unknown = [status for status in found if status.revoked is None]
+    if unknown:
+        return RevocationStatus(revoked=None, detail=_details(unknown))
+    return RevocationStatus(revoked=False, detail=_details(found))
+
+
+def _details(found: list[RevocationStatus]) -> str:
+    return "; ".join(dict.fromkeys(status.detail for status in found))

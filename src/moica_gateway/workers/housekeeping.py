@@ -14,7 +14,6 @@ is checked at every signature), and retention of anything else. ``api.md`` "Webh
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from enum import Enum
@@ -37,6 +36,7 @@ from moica_gateway.domain.models import (
 from moica_gateway.domain.values import CredentialId, TenantId, TransactionId, make_id
 from moica_gateway.errors import GatewayError, VerificationError
 from moica_gateway.ports import ALL_TENANTS, Clock, Page, Store, TransactionFilter, UnitOfWork
+from moica_gateway.services.credential_events import credential_event
 
 __all__ = ["Housekeeping"]
 
@@ -195,35 +195,14 @@ def _needs(uow: UnitOfWork, found: _Found, now: datetime) -> _Due | None:
         return None
     said = any(
         record.action == _EXPIRING
+        # A renewed certificate counts anew.
+        and record.data.get("not_after") == credential.not_after.isoformat()
         for record in uow.audit_records(found.tenant, transaction_id=found.registration)
     )
     return None if said else _Due.NOTICE
 
 
 def _notice(credential: Credential, now: datetime) -> OutboxMessage:
-    """No name, certificate or number: the document system knows its user."""
-    body = {
-        "type": _EXPIRING,
-        "timestamp": _rfc3339(now),
-        "data": {
-            "credential_id": credential.id,
-            "user_id": credential.user_id,
-            "status": credential.status.value,
-            "not_after": _rfc3339(credential.not_after),
-        },
-    }
     # Derived: unique a credential and instant, without a need for randomness here.
     unique = hashlib.sha256(f"{_EXPIRING}\n{credential.id}\n{now.isoformat()}".encode()).digest()
-    return OutboxMessage(
-        id=make_id("evt", now, unique[:10]),
-        tenant=credential.tenant,
-        type=_EXPIRING,
-        transaction_id=None,
-        body=json.dumps(body, ensure_ascii=False).encode(),
-        created_at=now,
-        next_attempt_at=now,
-    )
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return credential_event(credential, _EXPIRING, now, make_id("evt", now, unique[:10]))

@@ -6,7 +6,7 @@ app link.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Executor
 from datetime import datetime
 from typing import TypeVar
@@ -21,7 +21,13 @@ from moica_simulator.phone.applink import AppLink
 from moica_simulator.phone.authenticator import Credential
 from moica_simulator.phone.camera import read_qr_code
 from moica_simulator.phone.handsets import Handsets
-from moica_simulator.platform.confirmation import Confirmation, ConfirmationOffer, TicketView
+from moica_simulator.platform.confirmation import (
+    Asserted,
+    Confirmation,
+    ConfirmationOffer,
+    TicketView,
+)
+from moica_simulator.platform.relying_party import Ceremony
 from moica_simulator.records import Card, Handset, Notification, TicketStatus
 from moica_simulator.state import PhoneRecords
 
@@ -136,6 +142,13 @@ class PhoneApp:
             for each in self._records.notifications.of(device_id)
         ]
 
+    def forget_requests(self, gone: Collection[str]) -> None:
+        """Takes requests whose tickets the platform no longer keeps out of every inbox."""
+        for table in (self._records.notifications, self._records.held):
+            for each in table.all():
+                if each.sp_ticket_id in gone:
+                    table.drop(each.key)
+
     async def wait_for_request(self, device_id: str) -> TicketView:
         """Returns the oldest pending request of a phone, waiting for one to arrive.
 
@@ -192,22 +205,13 @@ class PhoneApp:
         offer = self._asking(device_id, lambda: self._confirmation.begin(device_id, sp_ticket_id))
         card = await self._card_of(handset.id_number or "") if offer.by_card else None
         signed = await self._signature(handset, card, offer, sp_ticket_id)
-        credential, assertion = authenticator.get_assertion(
-            _credential(self._handsets.bound(device_id)),
-            offer.ceremony.options,
-            origin=FIDO_ORIGIN,
-        )
-        # Kept before it is sent: a counter must never be given out twice.
-        self._handsets.put(
-            attrs.evolve(self._handsets.bound(device_id), sign_count=credential.sign_count)
-        )
+        asserted = self._assertion(device_id, offer.ceremony) if offer.ceremony else None
         return self._asking(
             device_id,
             lambda: self._confirmation.complete(
                 device_id,
                 sp_ticket_id,
-                ceremony_id=offer.ceremony.ceremony_id,
-                assertion=assertion,
+                asserted=asserted,
                 signed_responses=signed,
                 card_certificate=card.certificate if card else None,
             ),
@@ -235,6 +239,16 @@ class PhoneApp:
             if self._confirmation.view(each.sp_ticket_id).status is TicketStatus.PENDING
         ]
 
+    def _assertion(self, device_id: str, ceremony: Ceremony) -> Asserted:
+        credential, response = authenticator.get_assertion(
+            _credential(self._handsets.bound(device_id)), ceremony.options, origin=FIDO_ORIGIN
+        )
+        # Kept before it is sent: a counter must never be given out twice.
+        self._handsets.put(
+            attrs.evolve(self._handsets.bound(device_id), sign_count=credential.sign_count)
+        )
+        return Asserted(ceremony.ceremony_id, response)
+
     async def _signature(
         self,
         handset: Handset,
@@ -248,6 +262,9 @@ class PhoneApp:
             return ()
         now = self._clock.now()
         try:
+            if len(sign.data) == 1:
+                # One signature is sooner made than handed to a thread and back.
+                return signer.sign(sign, key, certificate, now)
             return await asyncio.get_running_loop().run_in_executor(
                 self._executor, lambda: signer.sign(sign, key, certificate, now)
             )

@@ -6,6 +6,8 @@ of its own origin. Attestation is `none`. There is no PIN and no biometric: the 
 
 import functools
 import hashlib
+import json
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +29,7 @@ from moica_simulator.randomness import Randomness
 __all__ = ["Credential", "get_assertion", "make_credential"]
 
 _FLAG = AuthenticatorData.FLAG
+_SEEN = int(_FLAG.UP | _FLAG.UV)
 
 
 @attrs.frozen
@@ -91,14 +94,17 @@ def get_assertion(
     """
     public = options["publicKey"]
     used = attrs.evolve(credential, sign_count=credential.sign_count + 1)
-    auth_data = AuthenticatorData.create(
-        _rp_id_hash(public["rpId"]), _FLAG.UP | _FLAG.UV, used.sign_count
-    )
-    client_data = CollectedClientData.create(
-        CollectedClientData.TYPE.GET, public["challenge"], origin
-    )
+    auth_data = _rp_id_hash(public["rpId"]) + struct.pack(">BI", _SEEN, used.sign_count)
+    client_data = json.dumps(
+        {
+            "type": "webauthn.get",
+            "challenge": public["challenge"],
+            "origin": origin,
+            "crossOrigin": False,
+        }
+    ).encode()
     signature = _loaded(credential.private_key).sign(
-        auth_data + client_data.hash, ec.ECDSA(hashes.SHA256())
+        auth_data + hashlib.sha256(client_data).digest(), ec.ECDSA(hashes.SHA256())
     )
     response = {
         "clientDataJSON": websafe_encode(client_data),

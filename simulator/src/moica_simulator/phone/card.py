@@ -13,8 +13,7 @@ import attrs
 
 from moica_simulator.assumptions import CARD_PIN, CARD_PIN_ATTEMPTS
 from moica_simulator.errors import SimulatorError
-from moica_simulator.keys import KeySource
-from moica_simulator.phone import signer
+from moica_simulator.phone.signing_key import SigningKey, certificate_request
 from moica_simulator.records import Card, CardLock
 from moica_simulator.state import PhoneRecords
 
@@ -26,7 +25,7 @@ class CardCase:
 
     Args:
         records: The cards made so far, and their PINs.
-        keys: Where their keys come from.
+        new_key: Makes a signing key; called off the event loop.
         executor: Where RSA work is done.
         certify: Has the CA certify a request (PKCS#10, DER) for an ID number; gives DER.
         holder_of: Gives the ID number that belongs to a card number, or None.
@@ -36,14 +35,14 @@ class CardCase:
         self,
         records: PhoneRecords,
         *,
-        keys: KeySource,
+        new_key: Callable[[], SigningKey],
         executor: Executor,
         certify: Callable[[str, bytes], Awaitable[bytes]],
         holder_of: Callable[[str], str | None],
     ) -> None:
         self._cards = records.cards
         self._locks = records.card_locks
-        self._keys = keys
+        self._new_key = new_key
         self._executor = executor
         self._certify = certify
         self._holder_of = holder_of
@@ -121,8 +120,8 @@ class CardCase:
         return self._locks.get(id_number) or CardLock(id_number, CARD_PIN)
 
     def _make_key(self) -> tuple[bytes, bytes]:
-        key = self._keys.rsa_key(2048)
-        return signer.store_key(key), signer.certificate_request(key)
+        key = self._new_key()
+        return key.store(), certificate_request(key)
 
 
 def _locked() -> SimulatorError:

@@ -6,16 +6,17 @@ is the same FIDO2 registration and the same certificate request.
 """
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 import attrs
 
 from moica_simulator.assumptions import FIDO_ORIGIN
 from moica_simulator.ca.profile import CertificateShape
-from moica_simulator.keys import KeySource
 from moica_simulator.phone import authenticator, signer
 from moica_simulator.phone.card import CardCase
 from moica_simulator.phone.handsets import Handsets
+from moica_simulator.phone.signing_key import SigningKey, certificate_request
 from moica_simulator.platform.binding import Binding
 from moica_simulator.platform.nfc import CardProof
 from moica_simulator.platform.relying_party import Ceremony
@@ -34,7 +35,7 @@ class Enrolment:
         handsets: The phones.
         binding: The platform's side.
         cards: The citizen cards that holders have at hand.
-        keys: Where signing keys come from.
+        new_key: Makes a signing key; called off the event loop.
         randomness: For credential ids.
         executor: Where RSA work is done.
     """
@@ -45,14 +46,14 @@ class Enrolment:
         *,
         binding: Binding,
         cards: CardCase,
-        keys: KeySource,
+        new_key: Callable[[], SigningKey],
         randomness: Randomness,
         executor: Executor,
     ) -> None:
         self._handsets = handsets
         self._binding = binding
         self._cards = cards
-        self._keys = keys
+        self._new_key = new_key
         self._randomness = randomness
         self._executor = executor
 
@@ -161,5 +162,5 @@ class Enrolment:
         )
 
     def _make_signing_key(self) -> tuple[bytes, bytes]:
-        key = self._keys.rsa_key(2048)
-        return signer.store_key(key), signer.certificate_request(key)
+        key = self._new_key()
+        return key.store(), certificate_request(key)

@@ -1,4 +1,4 @@
-"""The phone's RSA-2048 key at work: certificate request, PKCS#1, RAW and PKCS#7 signatures.
+"""The phone's RSA-2048 key at work: PKCS#1, RAW and PKCS#7 signatures.
 
 RAW pads the given DER `DigestInfo` (RSASSA-PKCS1-v1_5, block type 1) and hashes nothing. PKCS#7
 is a CMS SignedData with the usual signed attributes; whether it holds the content is one of the
@@ -6,57 +6,24 @@ assumptions. Everything here blocks for the time of an RSA operation.
 """
 
 import base64
-import functools
 import hashlib
 from datetime import datetime
 
 from asn1crypto import algos, cms, core
 from asn1crypto import x509 as asn1_x509
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from moica_simulator.assumptions import CMS_IS_DETACHED
 from moica_simulator.errors import PlatformError
+from moica_simulator.phone.signing_key import SigningKey, load_key
 from moica_simulator.platform.wire import hash_algorithm, to_be_signed
 from moica_simulator.records import SignRequest
 
-__all__ = ["certificate_request", "load_key", "sign", "sign_nonce", "store_key"]
-
-
-def store_key(key: rsa.RSAPrivateKey) -> bytes:
-    """Writes a signing key for the phone's own store."""
-    return key.private_bytes(
-        Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-@functools.lru_cache(maxsize=1024)
-def load_key(der: bytes) -> rsa.RSAPrivateKey:
-    """Reads a signing key from the phone's own store.
-
-    Kept once read: the first signature with a key also works out its Montgomery and blinding
-    values, which takes half as long again as the signature.
-    """
-    # Our own key, checked when it was made: checking it again costs more than the signature.
-    key = serialization.load_der_private_key(
-        der, password=None, unsafe_skip_rsa_key_validation=True
-    )
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError("the phone's signing key is no RSA key: the state folder is damaged")
-    return key
-
-
-def certificate_request(key: rsa.RSAPrivateKey) -> bytes:
-    """Returns a PKCS#10 request, DER, that proves possession of the key; the CA sets the name."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+__all__ = ["sign", "sign_nonce"]
 
 
 def sign_nonce(nonce: bytes, key_der: bytes) -> bytes:
     """Signs a nonce of the platform's with a card's key: PKCS#1, SHA-256."""
-    return load_key(key_der).sign(nonce, padding.PKCS1v15(), hashes.SHA256())
+    return load_key(key_der).sign(nonce, "sha256")
 
 
 def sign(
@@ -78,17 +45,17 @@ def sign(
 def _sign_one(
     request: SignRequest,
     message: bytes,
-    key: rsa.RSAPrivateKey,
+    key: SigningKey,
     certificate_der: bytes,
     now: datetime,
 ) -> str:
     if request.sign_type == "RAW":
         _require_digest_info(message)
-        raw = key.sign(message, padding.PKCS1v15(), utils.NoDigestInfo())
+        raw = key.sign_digest_info(message)
     elif request.sign_type == "PKCS#1":
-        raw = key.sign(message, padding.PKCS1v15(), hash_algorithm(request))
+        raw = key.sign(message, hash_algorithm(request).name)
     else:
-        raw = _signed_data(message, hash_algorithm(request), key, certificate_der, now)
+        raw = _signed_data(message, hash_algorithm(request).name, key, certificate_der, now)
     return base64.b64encode(raw).decode()
 
 
@@ -105,12 +72,11 @@ def _require_digest_info(message: bytes) -> None:
 
 def _signed_data(
     message: bytes,
-    algorithm: hashes.HashAlgorithm,
-    key: rsa.RSAPrivateKey,
+    name: str,
+    key: SigningKey,
     certificate_der: bytes,
     now: datetime,
 ) -> bytes:
-    name = algorithm.name
     certificate = asn1_x509.Certificate.load(certificate_der)
     attributes = cms.CMSAttributes(
         [
@@ -132,7 +98,7 @@ def _signed_data(
             "digest_algorithm": algos.DigestAlgorithm({"algorithm": name}),
             "signed_attrs": attributes,
             "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": "rsassa_pkcs1v15"}),
-            "signature": key.sign(attributes.dump(), padding.PKCS1v15(), algorithm),
+            "signature": key.sign(attributes.dump(), name),
         }
     )
     content: dict[str, str | bytes] = {"content_type": "data"}

@@ -21,6 +21,7 @@ from fido2.webauthn import (
 
 __all__ = ["attested", "read_assertion", "request_options", "server_state"]
 
+_TYPE = "public-key"
 _REQUIRED = UserVerificationRequirement.REQUIRED
 
 
@@ -36,7 +37,7 @@ def request_options(challenge: bytes, rp_id: str, credential_id: bytes) -> dict[
         "publicKey": {
             "challenge": websafe_encode(challenge),
             "rpId": rp_id,
-            "allowCredentials": [{"type": "public-key", "id": websafe_encode(credential_id)}],
+            "allowCredentials": [{"type": _TYPE, "id": websafe_encode(credential_id)}],
             "userVerification": _REQUIRED.value,
         }
     }
@@ -55,13 +56,17 @@ def read_assertion(response: Mapping[str, Any]) -> AuthenticationResponse:
     """
     if response.get("id", response["rawId"]) != response["rawId"]:
         raise ValueError("id and rawId differ")
+    if response.get("type", _TYPE) != _TYPE:
+        raise ValueError("the credential's type is not public-key")
     inner = response["response"]
+    handle = inner.get("userHandle")
     return _Read(
         raw_id=_decoded(response["rawId"]),
         response=_ReadAssertion(
             client_data=CollectedClientData(_decoded(inner["clientDataJSON"])),
             authenticator_data=AuthenticatorData(_decoded(inner["authenticatorData"])),
             signature=_decoded(inner["signature"]),
+            user_handle=None if handle is None else _decoded(handle),
         ),
     )
 

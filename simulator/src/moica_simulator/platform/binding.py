@@ -170,6 +170,7 @@ class Binding:
             name=device_name,
             credential=credential.data,
             sign_count=credential.sign_count,
+            user_handle=credential.user_handle,
             certificate=issued.der,
         )
         with self._records.transaction():

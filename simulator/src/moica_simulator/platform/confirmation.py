@@ -1,8 +1,8 @@
 """What the app asks of the platform about one ticket: open it, confirm it, refuse it.
 
 A confirmation is a FIDO2 assertion over a fresh challenge, and for SIGN a signature by the
-phone's key; both are verified before the ticket ends. The transport between app and platform is
-not public: here it is a call within the process.
+phone's key; both are verified before the ticket ends. Fast mode goes without the assertion. The
+transport between app and platform is not public: here it is a call within the process.
 """
 
 import hmac
@@ -28,7 +28,7 @@ from moica_simulator.records import (
 )
 from moica_simulator.state import PlatformRecords
 
-__all__ = ["CardBook", "Confirmation", "ConfirmationOffer", "TicketView"]
+__all__ = ["Asserted", "CardBook", "Confirmation", "ConfirmationOffer", "TicketView"]
 
 
 @attrs.frozen
@@ -47,10 +47,19 @@ class TicketView:
 class ConfirmationOffer:
     """What a phone has to answer: a FIDO2 challenge, and for SIGN what its key has to cover."""
 
-    ceremony: Ceremony
+    ceremony: Ceremony | None
+    """None in fast mode: no assertion is asked for."""
     sign: SignRequest | None
     by_card: bool = False
     """Whether a citizen card's key has to sign (NFCSIGN), and not the phone's."""
+
+
+@attrs.frozen
+class Asserted:
+    """The authenticator's answer (AuthenticationResponse, JSON form) to a ceremony."""
+
+    ceremony_id: str
+    response: Mapping[str, Any]
 
 
 class CardBook(Protocol):
@@ -65,7 +74,7 @@ class Confirmation:
 
     Args:
         records: The platform's tables.
-        relying_party: Verifies assertions.
+        relying_party: Verifies assertions; None asks for none (fast mode).
         clock: For lapsing.
         cards: Knows the citizen cards.
     """
@@ -74,7 +83,7 @@ class Confirmation:
         self,
         records: PlatformRecords,
         *,
-        relying_party: RelyingParty,
+        relying_party: RelyingParty | None,
         clock: Clock,
         cards: CardBook,
     ) -> None:
@@ -128,8 +137,10 @@ class Confirmation:
                 ends the ticket), `SPTKTID_SPTKT_RDM`, `SPTKT_OVD`.
         """
         device, found = self._claim(device_id, sp_ticket_id)
-        ceremony = self._relying_party.begin_assertion(
-            f"{device_id}/{sp_ticket_id}", device.credential
+        ceremony = (
+            self._relying_party.begin_assertion(f"{device_id}/{sp_ticket_id}", device.credential)
+            if self._relying_party
+            else None
         )
         return ConfirmationOffer(ceremony, found.sign, found.op_code == "NFCSIGN")
 
@@ -138,8 +149,7 @@ class Confirmation:
         device_id: str,
         sp_ticket_id: str,
         *,
-        ceremony_id: str,
-        assertion: Mapping[str, Any],
+        asserted: Asserted | None,
         signed_responses: tuple[str, ...],
         card_certificate: bytes | None = None,
     ) -> TicketView:
@@ -151,14 +161,8 @@ class Confirmation:
                 wrong signature, which ends it.
         """
         device, found = self._claim(device_id, sp_ticket_id)
-        sign_count = self._relying_party.complete_assertion(
-            ceremony_id,
-            f"{device_id}/{sp_ticket_id}",
-            RegisteredCredential(device.credential, device.sign_count),
-            assertion,
-        )
-        # The counter is kept whatever follows: an assertion counts once.
-        device = self._records.devices.put(attrs.evolve(device, sign_count=sign_count))
+        if self._relying_party:
+            device = self._verified(self._relying_party, device, sp_ticket_id, asserted)
         certificate = device.certificate
         if found.sign is not None:
             try:
@@ -192,6 +196,24 @@ class Confirmation:
         """Ends a ticket with what the app says went wrong in it, e.g. `APP_DECODE_FAIL`."""
         _, found = self._claim(device_id, sp_ticket_id)
         return self._view(self._end(found, Failed(code, self._clock.now())))
+
+    def _verified(
+        self,
+        relying_party: RelyingParty,
+        device: DeviceProfile,
+        sp_ticket_id: str,
+        asserted: Asserted | None,
+    ) -> DeviceProfile:
+        if asserted is None:
+            raise PlatformError("PM_SIGDATA_ERR", "a confirmation takes a FIDO2 assertion")
+        sign_count = relying_party.complete_assertion(
+            asserted.ceremony_id,
+            f"{device.device_id}/{sp_ticket_id}",
+            RegisteredCredential(device.credential, device.sign_count, device.user_handle),
+            asserted.response,
+        )
+        # The counter is kept whatever follows: an assertion counts once.
+        return self._records.devices.put(attrs.evolve(device, sign_count=sign_count))
 
     def _claim(self, device_id: str, sp_ticket_id: str) -> tuple[DeviceProfile, Ticket]:
         device = self._device(device_id)

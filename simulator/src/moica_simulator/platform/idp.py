@@ -17,6 +17,7 @@ from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError
 from moica_simulator.platform import wire
 from moica_simulator.platform.reply import SUCCESS, Reply, refusal
+from moica_simulator.platform.retention import Retention
 from moica_simulator.platform.wire import Interface, TicketRequest
 from moica_simulator.randomness import Randomness
 from moica_simulator.records import (
@@ -26,6 +27,7 @@ from moica_simulator.records import (
     Refused,
     ServiceProvider,
     Ticket,
+    TicketStatus,
     Undecided,
 )
 from moica_simulator.state import PlatformRecords, UsedTransaction
@@ -68,6 +70,7 @@ class IdentityProvider:
         clock: For lapsing.
         randomness: For ticket ids.
         certificates: Knows which certificates can still be used.
+        retention: Told of tickets' ends, drops old ones.
         hash_secret: The secret behind `hashed_id_num`.
     """
 
@@ -79,6 +82,7 @@ class IdentityProvider:
         clock: Clock,
         randomness: Randomness,
         certificates: CertificateBook,
+        retention: Retention,
         hash_secret: bytes,
     ) -> None:
         self._records = records
@@ -86,6 +90,7 @@ class IdentityProvider:
         self._clock = clock
         self._randomness = randomness
         self._certificates = certificates
+        self._retention = retention
         self.error_checksums = assumptions.ERROR_ANSWERS_CARRY_CHECKSUM
         self._hash_secret = hash_secret
 
@@ -191,6 +196,7 @@ class IdentityProvider:
             if pushed:
                 for device in reached:
                     self._push.deliver(device.device_id, made.sp_ticket_id)
+        self._retention.make_room()
         return self._success(
             interface, provider, request.transaction_id, {"sp_ticket": made.sp_ticket}
         )
@@ -267,9 +273,10 @@ class IdentityProvider:
                 "SPTKTID_SPTKT_NF", "no ticket has this sp_ticket_id and this transaction_id"
             )
         finding.sp_ticket_id = found.sp_ticket_id
+        if found.status_at(self._clock.now()) is TicketStatus.PENDING:
+            raise PlatformError("SPTKTID_TXNLOG_NF")
+        self._retention.told(found.sp_ticket_id)
         match found.outcome:
-            case Undecided() if self._clock.now() < found.expires_at:
-                raise PlatformError("SPTKTID_TXNLOG_NF")
             case Undecided():
                 raise PlatformError("SPTKT_OVD")
             case Refused():

@@ -253,6 +253,8 @@ def optional_text(body: Mapping[str, Any], name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise PlatformError("PM_INV_NF", f"{name} must be text, not {type(value).__name__}")
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError as error:  # a lone surrogate: JSON allows it, UTF-8 does not

@@ -4,7 +4,16 @@ from aiohttp import web
 
 from moica_simulator._version import __version__
 from moica_simulator.core import SimulatorCore
-from moica_simulator.web import control, control_platform, pages, pki, platform_api, redirect
+from moica_simulator.web import (
+    control,
+    control_platform,
+    control_watch,
+    pages,
+    pki,
+    platform_api,
+    redirect,
+)
+from moica_simulator.web.banner import announcing
 from moica_simulator.web.keys import CORE, PUBLIC_URL
 from moica_simulator.web.middleware import guard_origin, shape_errors, write_log
 
@@ -28,11 +37,12 @@ def create_app(core: SimulatorCore, public_url: str) -> web.Application:
     app.add_routes(
         [
             *platform_api.routes(),
-            *redirect.routes(),
+            *announcing(redirect.routes(), core.mode),
             *control.routes(),
             *control_platform.routes(),
+            *control_watch.routes(),
             *pki.routes(),
-            *pages.routes(),
+            *announcing(pages.routes(), core.mode),
             web.get("/healthz", _healthy),
             web.get("/readyz", _ready),
         ]
@@ -44,8 +54,16 @@ async def _healthy(_: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-async def _ready(_: web.Request) -> web.Response:
+async def _ready(request: web.Request) -> web.Response:
+    mode = request.app[CORE].mode
     # The port is opened when everything is loaded, so whoever gets an answer gets this one.
     return web.json_response(
-        {"status": "ready", "version": __version__, "warning": "NOT FOR PRODUCTION"}
+        {
+            "status": "ready",
+            "version": __version__,
+            "warning": "NOT FOR PRODUCTION",
+            "mode": mode.name,
+            "fido2": mode.fido2,
+            "prepared_keys": mode.prepared_keys,
+        }
     )

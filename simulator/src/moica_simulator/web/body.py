@@ -15,18 +15,21 @@ _MOST = 1000
 _UNSET: Any = object()
 
 
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse)
+
+
 def parse_json(raw: bytes) -> Any:
     """Parses strict JSON.
 
     Raises:
         ValueError: If it is none; `NaN` and the like, which Python would take, are none either.
     """
-
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is no JSON")
-
     try:
-        return json.loads(raw.decode(), parse_constant=refuse)
+        return _STRICT.decode(raw.decode())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -145,9 +148,10 @@ def list_parameters(request: web.Request) -> tuple[int, int]:
     Raises:
         SimulatorError: `parameter_invalid`.
     """
-    cursor = request.query.get("cursor") or request.query.get("after") or "0"
+    after = request.query.get("after") or "0"
+    cursor = request.query.get("cursor") or after
     limit = request.query.get("limit") or "100"
-    for name, value in (("cursor", cursor), ("limit", limit)):
+    for name, value in (("cursor", cursor), ("after", after), ("limit", limit)):
         if not (value.isascii() and value.isdigit() and len(value) <= 15):
             raise SimulatorError(
                 "parameter_invalid",

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from moica_simulator._version import __version__
 from moica_simulator.device import Device
 from moica_simulator.errors import SimulatorError
 from moica_simulator.phone.camera import MEDIA_TYPES
@@ -16,6 +17,7 @@ from moica_simulator.records import TicketStatus
 from moica_simulator.web import control_people, control_phones, shapes
 from moica_simulator.web.body import list_parameters, read_fields, read_picture
 from moica_simulator.web.keys import CORE
+from moica_simulator.web.openapi import control_document
 
 __all__ = ["routes"]
 
@@ -44,14 +46,18 @@ def routes() -> list[web.RouteDef]:
         web.get(f"{_PREFIX}/faults", _list_faults),
         web.delete(f"{_PREFIX}/faults", _clear_faults),
         web.delete(f"{_PREFIX}/faults/{{fault_id}}", _remove_fault),
-        web.get(f"{_PREFIX}/requests", _list_requests),
         web.get(f"{_PREFIX}/clock", _get_clock),
         web.post(f"{_PREFIX}/clock", _move_clock),
         web.get(f"{_PREFIX}/certificates", _list_certificates),
         web.post(f"{_PREFIX}/certificates/{{serial}}/revoke", _revoke),
+        web.get(f"{_PREFIX}/openapi.json", _show_document),
         *control_people.routes(),
         *control_phones.routes(),
     ]
+
+
+async def _show_document(_: web.Request) -> web.Response:
+    return web.json_response(control_document(__version__))
 
 
 async def _bind_new_device(request: web.Request) -> web.Response:
@@ -230,17 +236,6 @@ async def _clear_faults(request: web.Request) -> web.Response:
 async def _remove_fault(request: web.Request) -> web.Response:
     request.app[CORE].faults.remove(request.match_info["fault_id"])
     return web.Response(status=204)
-
-
-async def _list_requests(request: web.Request) -> web.Response:
-    after, limit = list_parameters(request)
-    interface = request.query.get("interface")
-    kept = sorted(request.app[CORE].requests, key=lambda each: each.number)
-    shown = [each for each in kept if each.number > after and interface in (None, each.interface)]
-    more = str(shown[limit - 1].number) if len(shown) > limit else None
-    return web.json_response(
-        shapes.listing([shapes.recorded_request(each) for each in shown[:limit]], more)
-    )
 
 
 async def _get_clock(request: web.Request) -> web.Response:

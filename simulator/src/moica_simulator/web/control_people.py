@@ -76,13 +76,10 @@ async def _deregister(request: web.Request) -> web.Response:
 
 async def _add_test_persons(request: web.Request) -> web.Response:
     await read_fields(request)
-    await request.app[CORE].add_test_persons()
-    return await _list_test_persons(request)
+    made = await request.app[CORE].add_test_persons()
+    return web.json_response(shapes.slice_of(made, shapes.test_person, 0, len(made)))
 
 
-async def _list_test_persons(_request: web.Request) -> web.Response:
-    items: list[dict[str, Any]] = [
-        {"id_number": each.id_number, "name": each.name, "outcome": each.outcome}
-        for each in TEST_PERSONS
-    ]
-    return web.json_response(shapes.listing(items, None))
+async def _list_test_persons(request: web.Request) -> web.Response:
+    after, limit = list_parameters(request)
+    return web.json_response(shapes.slice_of(TEST_PERSONS, shapes.test_person, after, limit))

@@ -58,7 +58,8 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers.setdefault("Permissions-Policy", _DEVICE_POLICY)
-    response.headers["X-Simulator"] = "NOT FOR PRODUCTION"
+    fast = request.app[CORE].mode.fast
+    response.headers["X-Simulator"] = "NOT FOR PRODUCTION" + ("; fast mode" if fast else "")
     return response
 
 

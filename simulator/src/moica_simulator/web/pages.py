@@ -1,4 +1,4 @@
-"""`/` and `/phone/{device}`: pages for people, in Traditional Chinese.
+"""`/`, `/phone/{device}`, `/phones` and `/platform`: pages for people, in Traditional Chinese.
 
 The HTML holds no data but the phone's name, escaped; everything else is fetched by a small script
 and written with `textContent`. Everything is served from here: `default-src 'self'` is enough.
@@ -17,7 +17,13 @@ from moica_simulator.web.keys import CORE
 __all__ = ["routes"]
 
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_FILES = (*("camera.js", "icon.svg", "index.js", "page.js", "phone.js", "scan.js", "style.css"),)
+_FILES = frozenset(
+    (
+        *("bind.js", "camera.js", "decision.js", "explanation.js", "icon.svg", "index.js"),
+        *("page.js", "phone.css", "phone.js", "phones.css", "phones.js", "platform.css"),
+        *("platform.js", "scan.js", "style.css"),
+    )
+)
 
 
 def routes() -> list[web.RouteDef]:
@@ -25,6 +31,8 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/", _index),
         web.get("/phone/{device_id}", _phone),
+        web.get("/phones", _phones),
+        web.get("/platform", _platform),
         web.get("/static/{name}", _static),
     ]
 
@@ -36,6 +44,14 @@ async def _index(_: web.Request) -> web.Response:
 async def _phone(request: web.Request) -> web.Response:
     device = request.app[CORE].device(request.match_info["device_id"])
     return _page("phone.html", device_id=device.id, device_name=device.name)
+
+
+async def _phones(_: web.Request) -> web.Response:
+    return _page("phones.html")
+
+
+async def _platform(_: web.Request) -> web.Response:
+    return _page("platform.html")
 
 
 async def _static(request: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ Boot shapes it: `timestamp, status, error, path`.
 """
 
 import asyncio
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -26,6 +27,9 @@ from moica_simulator.web.keys import CORE
 from moica_simulator.web.line import send
 
 __all__ = ["routes", "spring_error"]
+
+
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
 def routes() -> list[web.RouteDef]:
@@ -74,13 +78,7 @@ class _Exchange:
             return self._finish(HTTPStatus.BAD_REQUEST)
         if not isinstance(self.body, Mapping):
             return self._finish(HTTPStatus.BAD_REQUEST)
-        service_id = self.body.get("sp_service_id")
-        faults = self.core.faults.matching(
-            self.interface,
-            self.core.idp.id_number_of(self.body),
-            service_id if isinstance(service_id, str) else None,
-            self.core.idp.devices_of(self.body),
-        )
+        faults = self._faults()
         harm = self._take_blunt(faults)
         status, envelope = self._make(harm, faults)
         await self._delay(faults)
@@ -90,6 +88,17 @@ class _Exchange:
         if line is not None:
             return await self._send(line, status, envelope)
         return self._finish(status, envelope)
+
+    def _faults(self) -> list[Fault]:
+        if not any(each.interface is self.interface for each in self.core.faults.all()):
+            return []  # whom the request is about is not asked for nothing
+        service_id = self.body.get("sp_service_id")
+        return self.core.faults.matching(
+            self.interface,
+            self.core.idp.id_number_of(self.body),
+            service_id if isinstance(service_id, str) else None,
+            self.core.idp.devices_of(self.body),
+        )
 
     def _take_blunt(self, faults: list[Fault]) -> Fault | None:
         """Takes the first fault that harms any answer; one that tampers has to see it first."""
@@ -180,7 +189,7 @@ class _Exchange:
     def _finish(self, status: int, envelope: dict[str, Any] | None = None) -> web.Response:
         answer = envelope or _spring_body(status, self.request.path, self.core.clock.now())
         self._record(status, answer)
-        return web.json_response(answer, status=status)
+        return web.Response(body=json.dumps(answer).encode(), status=status, headers=_JSON)
 
     def _record(self, status: int | None, answer: dict[str, Any] | None) -> None:
         payload, ticket_id = self.finding.payload, self.finding.sp_ticket_id

@@ -15,10 +15,16 @@ from moica_simulator.platform.confirmation import TicketView
 from moica_simulator.records import (
     ActivationCode,
     Behaviour,
+    Confirmed,
+    Failed,
     IssuedCertificate,
     Person,
+    Refused,
     ServiceProvider,
+    Ticket,
+    Undecided,
 )
+from moica_simulator.testpersons import TestPerson
 
 __all__ = [
     "activation_code",
@@ -29,10 +35,12 @@ __all__ = [
     "listing",
     "opened_link",
     "person",
+    "platform_ticket",
     "recorded_request",
     "rfc3339",
     "service_provider",
     "slice_of",
+    "test_person",
     "ticket",
 ]
 
@@ -66,6 +74,11 @@ def person(value: Person, *, card_locked: bool) -> dict[str, Any]:
         "card_number": value.card_number,
         "card": "locked" if card_locked else "ok",
     }
+
+
+def test_person(value: TestPerson) -> dict[str, Any]:
+    """Writes what a ready-made person does."""
+    return {"id_number": value.id_number, "name": value.name, "outcome": value.outcome}
 
 
 def activation_code(value: ActivationCode) -> dict[str, Any]:
@@ -120,6 +133,30 @@ def ticket(value: TicketView) -> dict[str, Any]:
         "op_code": value.op_code,
         "status": value.status.value,
         "expires_at": rfc3339(value.expires_at),
+    }
+
+
+def platform_ticket(value: Ticket, now: datetime, sp_name: str, name: str) -> dict[str, Any]:
+    """Writes a ticket as the platform keeps it, with its person masked."""
+    outcome = value.outcome
+    return {
+        "sp_ticket_id": value.sp_ticket_id,
+        "transaction_id": value.transaction_id,
+        "sp_service_id": value.sp_service_id,
+        "sp_name": sp_name,
+        "op_code": value.op_code,
+        "op_mode": value.op_mode,
+        "hint": value.hint,
+        "person": {
+            "name": name and f"{name[0]}○{name[2:]}",
+            "id_number": f"{value.id_number[:4]}****{value.id_number[8:]}",
+        },
+        "status": value.status_at(now).value,
+        "error_code": outcome.code if isinstance(outcome, Failed) else None,
+        "created_at": rfc3339(value.created_at),
+        "expires_at": rfc3339(value.expires_at),
+        "ended_at": None if isinstance(outcome, Undecided) else rfc3339(outcome.at),
+        "device_id": outcome.device_id if isinstance(outcome, Confirmed | Refused) else None,
     }
 
 

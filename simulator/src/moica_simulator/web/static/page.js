@@ -1,4 +1,4 @@
-// What both pages share. Data from people goes through textContent only.
+// What all pages share. Data from people goes through textContent only.
 
 // What people read; the control API's own words are for programmers, and stand in its answers.
 const MESSAGES = {
@@ -17,6 +17,14 @@ const MESSAGES = {
   APP_DECODE_FAIL: "App 無法解讀待簽的內容。",
   APP_DATA_NULL: "沒有待簽的內容。",
   CERT_SIGNDATA_MISMATCH: "簽章與要求的內容不符。",
+  fingerprint_failed: "指紋不符，請再試一次。",
+  sensor_locked: "指紋感應器已鎖定，請先輸入裝置密碼。",
+  card_unknown: "讀不到這張卡片。",
+  card_pin_wrong: "PIN 碼不正確；連續錯三次，卡片會鎖住。",
+  card_locked: "卡片已鎖住，請先辦理鎖卡解碼。",
+  card_expired: "卡片的憑證已過期，請更換卡片。",
+  card_revoked: "卡片的憑證已廢止或停用，不能用來註冊。",
+  device_offline: "手機在飛航模式，沒有網路。",
   device_bound: "這支手機已經綁定。",
   device_not_bound: "這支手機尚未綁定。",
   device_unknown: "沒有這支手機。",

@@ -1,17 +1,23 @@
-import { all, byId, call, element, onSubmit, rocDate, showProblem } from "./page.js";
+// The phone: lock screen, the app's screens, and what arrives. What the holder decides about a
+// request is in `decision.js`, how one is scanned in `scan.js`, how the phone is bound in `bind.js`.
+
+import { setUpBinding } from "./bind.js";
+import { current, ended, setUpDecision, showRequest, tickDecision } from "./decision.js";
+import { all, byId, call, element, rocDate, showProblem } from "./page.js";
 import { closeCamera, openLink, setUpScan } from "./scan.js";
 
 const device = encodeURIComponent(document.body.dataset.device);
-const SCREENS = ["welcome", "activation", "home", "scan", "request", "result"];
+const SCREENS = [
+  "welcome", "activation", "nfc", "home", "unbind", "about", "scan", "request", "result",
+];
 const STATUS = {
   pending: "等待確認", confirmed: "已確認", refused: "已取消", lapsed: "已逾時", failed: "失敗",
 };
-const TITLE = { ATH: "身分驗證", SIGN: "簽章確認", NFCSIGN: "簽章確認" };
-const RETURNS = "moica-simulator.returns";
 
-let screen = "";
+let screen = "welcome";
+let locked = true;
+let fromLock = false; // whether the request on the screen was opened from the lock screen
 let phone = null;
-let opened = null; // the request on the screen
 const seen = new Set(); // requests that were opened here: their notification has gone
 let clockAhead = 0; // how far the simulated clock is ahead of this page's, in ms
 let lastDeviceCheck = 0;
@@ -24,36 +30,30 @@ function show(name) {
   if (screen === "scan") closeCamera();
   screen = name;
   for (const each of SCREENS) byId(`screen-${each}`).hidden = each !== name;
-  byId(`screen-${name}`).querySelector("h2").focus();
+  if (!locked) byId(`screen-${name}`).querySelector("h2").focus();
 }
 
-// Where to go back to, a ticket; kept in the tab, since a page may be reloaded in the middle.
-const returns = () => JSON.parse(sessionStorage.getItem(RETURNS) ?? "{}");
+function setLocked(yes) {
+  locked = yes;
+  byId("phone").classList.toggle("locked", yes);
+  byId("lock").hidden = !yes;
+  byId("app").hidden = yes;
+  byId(yes ? "lock-notices" : "app-notices").prepend(byId("notification"));
+}
 
-function showResult(mark, title, detail) {
-  byId("result-mark").textContent = mark;
-  byId("result-title").textContent = title;
-  byId("result-detail").textContent = detail;
-  const back = returns()[opened.sp_ticket_id];
-  byId("return").hidden = !back;
-  byId("return").href = back ?? "";
-  opened = null;
-  show("result");
+function lock() {
+  closeCamera();
+  setLocked(true);
+  byId("unlock").focus();
 }
 
 function open(request) {
-  opened = request;
+  fromLock = locked;
   seen.add(request.sp_ticket_id);
-  if (request.return_url) {
-    sessionStorage.setItem(RETURNS, JSON.stringify(
-      { ...returns(), [request.sp_ticket_id]: request.return_url }));
-  }
   byId("notification").hidden = true;
-  byId("request-title").textContent = TITLE[request.op_code] ?? request.op_code;
-  byId("request-sp").textContent = request.sp_name;
-  byId("request-hint").textContent = request.hint || "（未提供）";
-  for (const id of ["confirm", "refuse"]) byId(id).disabled = false;
+  setLocked(false);
   showProblem(null);
+  showRequest(request);
   tick();
   show("request");
 }
@@ -65,17 +65,18 @@ async function checkDevice() {
   clockAhead = Date.parse(clock.now) - Date.now();
   lastDeviceCheck = Date.now();
   const changed = !phone || phone.bound !== found.bound;
+  const renewed = phone?.certificate?.serial !== found.certificate?.serial;
   phone = found;
-  if (!changed) return;
-  if (!phone.bound) {
-    show("welcome");
-    return;
+  byId("signal").textContent = found.state.network === "airplane" ? "✈ 飛航" : "5G ▮▮▮";
+  byId("about-platform").textContent = found.platform;
+  byId("about-serial").textContent = found.certificate?.serial ?? "尚未註冊";
+  if (phone.bound && (changed || renewed)) {
+    const person = await call("GET", `/people/${encodeURIComponent(phone.id_number)}`);
+    byId("holder-name").textContent = `${person.name}，您好`;
+    byId("validity").textContent =
+      `有效期間 ${rocDate(phone.certificate.not_before)} 至 ${rocDate(phone.certificate.not_after)}`;
   }
-  const person = await call("GET", `/people/${encodeURIComponent(phone.id_number)}`);
-  byId("holder-name").textContent = `${person.name}，您好`;
-  byId("validity").textContent =
-    `有效期間 ${rocDate(phone.certificate.not_before)} 至 ${rocDate(phone.certificate.not_after)}`;
-  show("home");
+  if (changed) show(phone.bound ? "home" : "welcome");
 }
 
 function showRecent(items) {
@@ -96,60 +97,37 @@ function showRecent(items) {
   }));
 }
 
+function showNotices(pending) {
+  const waiting = pending.filter((request) => !seen.has(request.sp_ticket_id));
+  const news = waiting.at(-1);
+  const box = byId("notification");
+  box.hidden = !news;
+  byId("more-notices").hidden = waiting.length < 2;
+  byId("more-notices").textContent = `另有 ${waiting.length - 1} 則要求，解鎖後可在 App 中查看。`;
+  if (!news) return;
+  byId("notification-sp").textContent = news.sp_name;
+  byId("notification-hint").textContent = news.hint;
+  box.onclick = () => open(news);
+}
+
 async function checkInbox() {
   const items = await all(`/devices/${device}/inbox`);
   showRecent(items);
-  const pending = items.filter((request) => request.status === "pending");
-  const news = pending.findLast((request) => !seen.has(request.sp_ticket_id));
-  const box = byId("notification");
-  box.hidden = !news;
-  if (news) {
-    byId("notification-sp").textContent = news.sp_name;
-    byId("notification-hint").textContent = news.hint;
-    box.onclick = () => open(news);
-  }
-  const mine = items.find((request) => request.sp_ticket_id === opened?.sp_ticket_id);
-  if (screen === "request" && mine && mine.status !== "pending") ended(mine);
-}
-
-function ended(request) {
-  if (request.status === "confirmed") {
-    showResult("✓", "驗證成功", `${request.sp_name}：${request.hint}`);
-  } else if (request.status === "refused") {
-    showResult("✕", "您已取消", "原系統會收到您已取消的訊息。");
-  } else if (request.status === "lapsed") {
-    showLapsed(request, "在時限內沒有確認。");
-  } else {
-    showResult("!", "無法完成", "請回到原系統重新操作。");
-  }
-}
-
-function showLapsed({ op_code: code }, why) {
-  const lost = code === "ATH" ? "驗證未送出" : "簽章未送出";
-  showResult("!", `已逾時，${lost}`, `${why}請回到原系統重新操作。`);
-}
-
-async function decide(decision) {
-  const mine = opened;
-  for (const id of ["confirm", "refuse"]) byId(id).disabled = true;
-  try {
-    const ticket = encodeURIComponent(mine.sp_ticket_id);
-    const request = await call("POST", `/devices/${device}/requests/${ticket}/${decision}`);
-    if (opened === mine) ended(request);
-  } catch (error) {
-    if (opened !== mine) return; // its end was seen in the inbox meanwhile
-    if (error.code === "SPTKT_OVD") showLapsed(mine, "您按下時已超過時限。");
-    else showResult("!", "無法完成", error.message);
-  }
+  showNotices(items.filter((request) => request.status === "pending"));
+  const mine = items.find((request) => request.sp_ticket_id === current()?.sp_ticket_id);
+  if (mine && mine.status !== "pending") ended(mine);
 }
 
 function tick() {
-  byId("time").textContent = new Date(now()).toLocaleTimeString("zh-TW", {
-    hour: "2-digit", minute: "2-digit", hour12: false,
+  const at = new Date(now());
+  const time = { hour: "2-digit", minute: "2-digit", hour12: false, timeZone: "Asia/Taipei" };
+  const text = at.toLocaleTimeString("zh-TW", time);
+  byId("time").textContent = text;
+  byId("clock").textContent = text;
+  byId("date").textContent = at.toLocaleDateString("zh-TW", {
+    month: "long", day: "numeric", weekday: "long", timeZone: "Asia/Taipei",
   });
-  if (!opened) return;
-  const left = Math.max(0, Math.ceil((Date.parse(opened.expires_at) - now()) / 1000));
-  byId("remaining").textContent = String(left);
+  tickDecision(now());
 }
 
 // `#link=<percent-encoded app link>`, which goes to no server and is taken out of the history.
@@ -166,6 +144,7 @@ function takeLink() {
 async function followLink() {
   const url = link;
   link = "";
+  setLocked(false);
   try {
     await openLink(url);
   } catch (error) {
@@ -188,17 +167,26 @@ async function poll() {
   setTimeout(poll, 1000);
 }
 
-onSubmit("bind", async ({ code }) => {
-  await call("POST", `/devices/${device}/bind`, { activation_code: code.trim() });
-  await checkDevice();
+document.body.classList.toggle("embedded", window !== window.top);
+setLocked(true);
+byId("unlock").addEventListener("click", () => {
+  setLocked(false);
+  show(screen);
 });
-byId("choose-code").addEventListener("click", () => show("activation"));
+byId("lock-button").addEventListener("click", lock);
 for (const button of document.querySelectorAll("[data-go]")) {
   button.addEventListener("click", () => { showProblem(null); show(button.dataset.go); });
 }
-byId("confirm").addEventListener("click", () => decide("confirm"));
-byId("refuse").addEventListener("click", () => decide("refuse"));
-byId("done").addEventListener("click", () => show("home"));
+byId("about-back").addEventListener("click", () => show(phone?.bound ? "home" : "welcome"));
+setUpDecision(device, {
+  ended: () => show("result"),
+  done: () => {
+    show("home");
+    if (fromLock) lock();
+    checkInbox().catch(showProblem); // or the list would be old for a second
+  },
+});
+setUpBinding(device, checkDevice);
 setUpScan(device, open);
 addEventListener("hashchange", takeLink);
 takeLink();
