@@ -258,8 +258,9 @@ async def test_a_filled_database_of_a_version_before_goes_forward_and_keeps_ever
         assert columns_of(database) == columns_of_version(version)
     with pytest.raises(ConfigurationError, match=version):
         await open_store(url, master_key=key, clock=clock, random=SeededRandom()).open()
-    with pytest.raises(ConfigurationError, match="master key"):
-        migrate(url)
+    if version < "0005":  # from then on each record has its MAC
+        with pytest.raises(ConfigurationError, match="master key"):
+            migrate(url)
     migrate(url, key)
     async with open_store(url, master_key=key, clock=clock, random=SeededRandom(2)) as store:
         entries = await store.read(lambda u: u.audit_entries(make.ours, 0, 9))

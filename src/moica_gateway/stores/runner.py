@@ -151,6 +151,8 @@ class Runner:
             raise self.lost
         if not many:
             return 0
+        if not self._connection.dialect.supports_sane_multi_rowcount:
+            return sum(self.change(statement, values) for values in many)
         compiled = self._prepared.get(statement, tuple(many[0]))
         cursor = self._driver.cursor()
         with closing(cursor):
