@@ -2,8 +2,8 @@
 
 Examples, every limit from both sides, and chains of calls along the document's links: no 5xx, no
 undocumented status or media type, no answer that breaks its schema, nothing invalid accepted. Left
-out is the check that everything the schema allows is accepted: a check digit cannot be said in it. Random bodies
-are left out as well: they find nothing that the limits do not, in twice the time.
+out are the check that everything the schema allows is accepted, since a check digit cannot be said
+in it, and random bodies, which double the time.
 """
 
 import asyncio
