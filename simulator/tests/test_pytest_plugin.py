@@ -162,6 +162,22 @@ SESSION = """
     def test_profile(profiles, moica_platform):
         assert profiles == [(("chaos",), {"seed": 7})]
 
+    @pytest.mark.moica_person("B123456780", "李大同", "上面那支")
+    class TestOrder:
+        @pytest.mark.moica_person("C123456781", "張家豪", "中間那支")
+        @pytest.mark.moica_person("A223456781", "陳美玲", "下面那支")
+        def test_the_first_as_written_has_the_phone(self, moica_phone):
+            assert moica_phone.name == "上面那支"
+
+        @pytest.mark.moica_person("B123456780", "李大同", None)
+        def test_one_without_a_phone_is_passed_over(self, moica_phone):
+            assert moica_phone.name == "上面那支"
+
+    @pytest.mark.moica_person("C123456781", "張家豪", "中間那支")
+    @pytest.mark.moica_person("A223456781", "陳美玲", "下面那支")
+    def test_of_two_decorators_the_upper_is_first(moica_phone):
+        assert moica_phone.name == "中間那支"
+
     @pytest.mark.moica_person(nmae="x")
     def test_word(moica_platform):
         pass
@@ -251,7 +267,7 @@ def test_one_simulator_can_serve_a_session_and_mistakes_in_markers_are_told(
     files = {"test_0_unused.py": UNUSED % PLUGIN, "test_session.py": SESSION}
     outcomes, said = run_suite(tmp_path, files, "-o", "moica_scope=session")
     assert passed(outcomes, "test_0_unused.py") == ["PASSED"], said
-    assert passed(outcomes, "test_session.py") == ["PASSED"] * 9 + ["ERROR"] * 2, said
+    assert passed(outcomes, "test_session.py") == ["PASSED"] * 12 + ["ERROR"] * 2, said
     assert "unexpected keyword argument 'nmae'" in said
     assert "fault_invalid" in said
 
