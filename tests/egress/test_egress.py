@@ -640,6 +640,41 @@ async def test_it_is_accepted_with_its_ca_file(authority: Any) -> None:
         await every.close()
 
 
+async def test_through_a_proxy_tls_ends_at_the_target(authority: Any) -> None:
+    """By CONNECT: the proxy carries bytes that it cannot read, and one that answers in the target's
+    place is refused."""
+    pem, context = authority
+    asked: list[bytes] = []
+
+    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            asked.append(data)
+            sink.write(data)
+        sink.close()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head)
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(carry(reader, back), carry(there, writer), return_exceptions=True)
+
+    async with (
+        http(hello, context) as port,
+        await asyncio.start_server(proxy, "127.0.0.1", 0) as server,
+    ):
+        way = f"http://user:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        client = EgressClient(allow=allow_all_but_loopback, proxy=way)
+        reply = await client.request("GET", "https://server.test/page", ca_file=str(pem))
+        other = await refused(client, "https://other.test/page", ca_file=str(pem))
+        await client.close()
+    assert reply.body == b"hello"
+    assert asked[0].startswith(b"CONNECT server.test:443 HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic" in asked[0]
+    assert not any(b"/page" in data for data in asked)
+    assert other.kind == "tls"
+
+
 async def test_another_name_than_the_certificate_s_is_refused(authority: Any) -> None:
     """The name is verified, not only the chain."""
     pem, context = authority

@@ -20,6 +20,7 @@ from moica_gateway.domain.models import (
 )
 from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.services.commands import NewDocument, NewSignature
+from moica_gateway.services.renewals import renew, renewal_of, renewal_problem
 from moica_gateway.testing.formats import PlainFormat
 from moica_gateway.testing.judge import ScriptedJudge
 from tests.services.house import APPROVED, CALLER, TENANT, House
@@ -158,6 +159,22 @@ async def test_two_transactions_one_after_another_under_the_same_old_pin_renew_o
     await signed(house, AGAIN)
     await signed(house, AGAIN)
     assert len(await events(house)) == 1
+
+
+async def test_who_comes_second_with_the_same_renewal_writes_nothing(house: House) -> None:
+    """Two approvals were judged before either was written."""
+    await ready(house)
+    transaction = await house.sign()
+    (known,) = await house.services.credentials.list(CALLER, "u1")
+    renewal = renewal_of(known, b"renewed", (), RENEWED)
+    for _ in range(2):
+        assert await house.store.read(lambda uow: renewal_problem(uow, renewal)) is None
+        await house.store.write(lambda uow: renew(house.context, uow, transaction, renewal))
+    assert len(await events(house)) == len(await records(house)) == 1
+    third = renewal_of(known, b"another", (), evolve(RENEWED, fingerprint_sha256="dd" * 32))
+    why = await house.store.read(lambda uow: renewal_problem(uow, third))
+    assert why is not None
+    assert why.code == "certificate_changed"
 
 
 async def test_a_certificate_that_is_registered_otherwise_is_not_taken_over(house: House) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from moica_gateway.errors import ConfigurationError
 from moica_gateway.settings import Settings, TrustSettings, UpstreamSettings, load_settings
@@ -254,6 +255,7 @@ def test_the_simulators_site_is_where_its_platform_is_unless_set() -> None:
             Settings(trust=TrustSettings(revocation="crl_if_available")),
             "trust.revocation=crl_if_available",
         ),
+        (Settings(trust=TrustSettings(ocsp_nonce="if_answered")), "trust.ocsp_nonce=if_answered"),
         (Settings(), "level=B-B (no timestamp authority)"),
         (Settings(database="postgresql://u@db/g"), "database without sslmode=verify-full"),
         (
@@ -265,6 +267,47 @@ def test_the_simulators_site_is_where_its_platform_is_unless_set() -> None:
 def test_every_relaxation_is_said_at_start(settings: Settings, named: str) -> None:
     """By its name."""
     assert named in settings.relaxations()
+
+
+def test_a_strict_policy_is_no_relaxation() -> None:
+    """Whoever is asked, in whatever order: nothing is said where nothing is let through."""
+    for policy in ("crl", "ocsp", "crl_then_ocsp", "ocsp_then_crl", "crl_and_ocsp"):
+        settings = Settings(environment="uat", trust=evolve(PINNED, revocation=policy))
+        settings.check()
+        assert settings.relaxations() == ()
+    assert TrustSettings().revocation == "crl_then_ocsp"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "trust", "way"),
+    [
+        ("", "", None),
+        ("http://a:1", "", "http://a:1"),
+        ("http://a:1", "http://u:p@b:2", "http://u:p@b:2"),
+        ("", "http://b:2", "http://b:2"),
+        ("http://a:1", "direct", None),
+    ],
+)
+def test_lists_and_ocsp_may_have_a_proxy_of_their_own_or_none(
+    upstream: str, trust: str, way: str | None
+) -> None:
+    """Only as the settings say."""
+    settings = Settings(
+        environment="uat",
+        upstream=UpstreamSettings(proxy=upstream),
+        trust=evolve(PINNED, proxy=trust),
+    )
+    settings.check()
+    assert settings.trust_proxy == way
+
+
+@pytest.mark.parametrize("proxy", ["b:2", "socks5://b:2", "http://u:hunter2@b:2/path", "none"])
+def test_a_proxy_for_lists_that_is_none_is_refused_and_not_shown(proxy: str) -> None:
+    """It may hold a password."""
+    with pytest.raises(ConfigurationError) as raised:
+        Settings(environment="uat", trust=evolve(PINNED, proxy=proxy)).check()
+    assert "trust.proxy" in raised.value.problem.detail
+    assert "hunter2" not in raised.value.problem.detail
 
 
 @pytest.mark.parametrize(

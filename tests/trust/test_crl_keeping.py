@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -270,6 +271,46 @@ async def test_a_list_that_was_changed_in_the_store_is_not_believed() -> None:
     assert (await house.status()).revoked is True
     assert house.asked == 1
     assert await house.kept.body(head) == PKI.crl(0x1234)
+
+
+async def test_what_does_not_verify_is_removed_from_the_store() -> None:
+    """Also where nothing better can be had."""
+    house = House()
+    house.serve(PKI.crl())
+    await house.status()
+    (head,) = await house.kept.heads()
+    await house.kept.keep(head, b"rubbish")
+    house.unplug()
+    house.restarted()
+    assert (await house.status()).revoked is None
+    assert await house.kept.heads() == ()
+
+
+async def test_a_row_that_lies_about_its_number_takes_nothing_back() -> None:
+    """What counts stands in the list, under its issuer's signature."""
+    house = House()
+    house.serve(PKI.crl(0x1234, number=5))
+    assert (await house.status()).revoked is True
+    (head,) = await house.kept.heads()
+    older = PKI.crl(number=4)
+    await house.kept.keep(evolve(head, number=99), older)
+    await house.store.refresh()
+    assert (await house.status()).revoked is True
+
+
+async def test_a_signature_under_a_valid_list_reads_nothing_from_the_store() -> None:
+    """Neither network nor database stands between it and its answer."""
+    house = House()
+    house.serve(PKI.crl())
+    await house.status()
+
+    class Counted(KeptLists):
+        async def heads(self) -> list[ListHead]:
+            raise AssertionError("it was read")
+
+    house.store._kept = Counted(MemoryStore(clock=house.clock))
+    house.store._log = None
+    assert (await house.status()).revoked is False
 
 
 async def test_a_store_that_fails_keeps_nobody_from_signing() -> None:

@@ -265,6 +265,26 @@ async def test_a_host_is_compared_without_case() -> None:
     assert (await shelf.status(holder)).revoked is False
 
 
+REASONS: list[tuple[bytes, str]] = [
+    (PKI.crl(url="http://crl.test/2.crl"), "another distribution point"),
+    (PKI.crl(days=(-9, -1)), "run out"),
+    (PKI.crl(signer="stranger"), "does not verify"),
+]
+
+
+@pytest.mark.parametrize(("body", "why"), REASONS)
+async def test_what_was_wrong_with_a_list_is_said(body: bytes, why: str) -> None:
+    """To whoever reads the report; and it is not asked for again at once."""
+    shelf = Shelf()
+    shelf.serve(body)
+    shelf.egress.reply(PKI.complete_url, b"", status=404)
+    for _ in range(2):
+        found = await shelf.status()
+        assert found.revoked is None
+        assert why in found.detail
+    assert shelf.asked.count(PKI.crl_url) == 1
+
+
 async def test_any_address_of_one_point_names_its_list() -> None:
     """The list may name another address of the same distribution point."""
     second = "http://crl.test/mirror.crl"

@@ -282,7 +282,7 @@ class CrlStore:
         except CrlRefusedError as e:
             now, crl = self._clock.now(), self._newest(seen.wanted)
             seen.due = now + (_AGAIN_LEAST if crl is None else self._again(crl, now))
-            self._log.warning("crl.not_refreshed", url=source.url, why=str(e))
+            self._log.warning("crl.not_refreshed", name=host_of(source.url), reason=str(e))
         else:
             self._seen[source].used = seen.used
 
@@ -320,13 +320,13 @@ class CrlStore:
         try:
             crl = await asyncio.to_thread(read_crl, body, authority)
         except CrlRefusedError as e:
-            self._log.warning("crl.kept_refused", scope=head.scope, why=str(e))
+            self._log.warning("crl.kept_refused", name=host_of(head.scope), reason=str(e))
             await kept.forget(head)
             return
         try:
             self._hold(head.issuer, crl)
         except CrlRefusedError as e:
-            self._log.warning("crl.kept_refused", scope=head.scope, why=str(e))
+            self._log.warning("crl.kept_refused", name=host_of(head.scope), reason=str(e))
 
 
 def _newer(head: ListHead, known: Crl) -> bool:
