@@ -197,6 +197,7 @@ async def compare(modes: list[str], *, rounds: int, count: int, core: int) -> No
     """Measures the modes by turns, all of them started at once, and prints the medians."""
     found: dict[str, list[Measured]] = {mode: [] for mode in modes}
     signatures: list[tuple[float, float]] = []
+    empty: list[float] = []
     async with AsyncExitStack() as stack:
         servers = {mode: await stack.enter_async_context(served(mode, core)) for mode in modes}
         loads = {mode: Load(each.host, each.port) for mode, each in servers.items()}
@@ -206,9 +207,14 @@ async def compare(modes: list[str], *, rounds: int, count: int, core: int) -> No
             signatures.append(await asyncio.to_thread(speed_of_core, core))
             for mode, load in loads.items():
                 found[mode].append(await measure(servers[mode], load, count))
+            if "bare" in modes:
+                cpu = servers["bare"].cpu_s()
+                await loads["bare"].ask_nothing(count)
+                empty.append((servers["bare"].cpu_s() - cpu) / count * 1000)
     sign, verify = (statistics.median(each) for each in zip(*signatures, strict=True))
     print(f"{rounds} rounds of {count} round trips a mode, Python {platform.python_version()};")
-    print(f"RSA-2048 by OpenSSL on this core: sign {sign:.3f} ms, verify {verify:.3f} ms\n")
+    print(f"RSA-2048 by OpenSSL on this core: sign {sign:.3f} ms, verify {verify:.3f} ms;")
+    print(f"an aiohttp request that does nothing: {statistics.median(empty or [0]):.3f} ms\n")
     print(table(found))
 
 

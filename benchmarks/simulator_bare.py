@@ -40,6 +40,7 @@ async def serving() -> AsyncIterator[int]:
         [
             web.post("/moise/sp/requestAthOrSignPush", bare.push),
             web.post("/moise/sp/getAthOrSignResult", bare.result),
+            web.post("/moise/sp/nothing", _nothing),
         ]
     )
     runner = web.AppRunner(app, access_log=None)
@@ -50,6 +51,11 @@ async def serving() -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+async def _nothing(request: web.Request) -> web.Response:
+    await request.read()
+    return web.json_response({})
 
 
 class _Bare:

@@ -86,6 +86,18 @@ class Load:
         parts = [prepared[at::_CONNECTIONS] for at in range(_CONNECTIONS)]
         return Result(sum(await asyncio.gather(*(self._connection(each) for each in parts))))
 
+    async def ask_nothing(self, count: int) -> None:
+        """Makes as many requests that the bare handler answers with nothing."""
+        request = self._request("nothing", {"hint": "." * 400})
+
+        async def connection() -> None:
+            reader, writer = await asyncio.open_connection(self._host, self._port)
+            for _ in range(count // _CONNECTIONS):
+                await _asked(reader, writer, request)
+            writer.close()
+
+        await asyncio.gather(*(connection() for _ in range(_CONNECTIONS)))
+
     def _prepared(self) -> Prepared:
         self._number += 1
         person = PERSONS[self._number % len(PERSONS)]
