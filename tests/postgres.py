@@ -41,15 +41,17 @@ class PostgresServer:
     process: subprocess.Popen[bytes] | None = None
     made: int = 0
     emptied: str = ""
+    port: int = 5432
+    """Of TCP, where that is listened on, and in the name of the socket."""
 
     def url(self, database: str) -> str:
         """As the gateway's setting `database` has it."""
         return f"postgresql://gateway@/{database}?host={self.folder}"
 
-    def start(self) -> None:
-        """Returns once it answers."""
-        options = [part for each in (*_FAST, f"unix_socket_directories={self.folder}")
-                   for part in ("-c", each)]  # fmt: skip
+    def start(self, *more: str) -> None:
+        """Returns once it answers; ``more`` are further settings, ``name=value``."""
+        own = (f"port={self.port}", f"unix_socket_directories={self.folder}")
+        options = [part for each in (*_FAST, *own, *more) for part in ("-c", each)]
         self.process = subprocess.Popen(
             [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options],
             stdout=subprocess.DEVNULL,
@@ -80,7 +82,28 @@ class PostgresServer:
 
     async def connect(self, database: str) -> asyncpg.Connection:
         """Beside the gateway."""
-        return await asyncpg.connect(host=str(self.folder), user="gateway", database=database)
+        return await asyncpg.connect(
+            host=str(self.folder), port=self.port, user="gateway", database=database
+        )
+
+    def certificate(self) -> Path:
+        """A self-signed one for ``localhost``, with its key, in one file."""
+        path = self.folder / "server.pem"
+        key, made = self.folder / "key.pem", self.folder / "certificate.pem"
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+                *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+                *("-keyout", str(key), "-out", str(made)),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        path.write_bytes(key.read_bytes() + made.read_bytes())
+        path.chmod(0o600)
+        if os.geteuid() == 0:
+            shutil.chown(path, _USER, _USER)
+        return path
 
     async def dump(self, url: str) -> bytes:
         """Every column of every table, as the server gives it out."""

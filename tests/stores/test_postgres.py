@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
+from sqlalchemy.engine.url import make_url
 
 from moica_gateway.domain.brakes import RequestCount, RequestCounts
 from moica_gateway.errors import ConfigurationError
@@ -85,6 +87,31 @@ async def test_a_server_that_is_not_there_is_said(clock: Any, tmp_path: Any) -> 
         assert "hunter2" not in str(raised.value)
     with pytest.raises(ConfigurationError):
         await store_of(url, clock).open()
+
+
+async def test_tls_is_verified_where_it_is_asked_for(
+    brittle: PostgresServer, clock: Any, make: Any, monkeypatch: Any, tmp_path: Any
+) -> None:
+    """By the server's name and by an authority of the operator's; nothing is said in clear."""
+    url = brittle.fresh()
+    await asyncio.to_thread(brittle.stop)
+    certificate = brittle.certificate()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        brittle.port = free.getsockname()[1]
+    tls = ("ssl=on", f"ssl_cert_file={certificate}", f"ssl_key_file={certificate}")
+    await asyncio.to_thread(brittle.start, "listen_addresses=127.0.0.1", *tls)
+    name = make_url(url).database
+    by_name = f"postgresql://gateway@localhost:{brittle.port}/{name}?sslmode=verify-full"
+    monkeypatch.setenv("PGSSLROOTCERT", str(certificate))
+    async with store_of(by_name, clock) as store:
+        await seed(store, make)
+        with only_process(by_name, nobody):
+            assert await store.ready()
+    with pytest.raises(ConfigurationError):
+        await store_of(by_name.replace("localhost", "127.0.0.1"), clock).open()
+    monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigurationError):
+        await store_of(by_name, clock).open()
 
 
 async def test_two_processes_lose_no_update(database: str, clock: Any, make: Any) -> None:

@@ -75,7 +75,8 @@ class PostgresDatabase:
     """
 
     def __init__(self, url: URL) -> None:
-        self._url = url.set(drivername="postgresql+asyncpg")
+        options = {"ssl" if name == "sslmode" else name: v for name, v in url.query.items()}
+        self._url = url.set(drivername="postgresql+asyncpg", query=options)
 
     def require(self) -> None:
         """An operator makes the database; `set_up` says so if it is not there."""
@@ -340,11 +341,8 @@ class _Holder:
     async def _hold(self) -> None:
         try:
             options = self._url.translate_connect_args(username="user")
-            query = {k: v for k, v in self._url.query.items() if isinstance(v, str)}
-            if "sslmode" in query:
-                query["ssl"] = query.pop("sslmode")
             connection = await asyncpg.connect(
-                **{**options, **query},
+                **{**options, **self._url.query},
                 timeout=_CONNECT_SECONDS,
                 server_settings={"application_name": "moica-gateway serving"},
             )
