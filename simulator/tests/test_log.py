@@ -102,9 +102,13 @@ def sim_port(sim: Simulator) -> int:
 
 
 async def test_a_defect_is_logged_without_its_words(
-    keys: KeyPool, http: Any, monkeypatch: pytest.MonkeyPatch
+    keys: KeyPool,
+    http: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    every_control_answer_is_documented: list[str],
 ) -> None:
-    """An exception's text may hold anything: only its type is written, and 500 is answered."""
+    """An exception's text may hold anything: only its type is written, and 500 is answered, which
+    no document allows."""
 
     async def broken(*_: object) -> None:
         raise RuntimeError("A123456789 of 王小明")
@@ -115,5 +119,8 @@ async def test_a_defect_is_logged_without_its_words(
         async with http.get(f"{sim.url}/sim/v1/devices/x/inbox") as response:
             assert response.status == 500
             assert "A123456789" not in await response.text()
+    (undocumented,) = every_control_answer_is_documented
+    assert "answered 500" in undocumented
+    every_control_answer_is_documented.clear()
     assert '"error_type": "RuntimeError"' in written.getvalue()
     assert "A123456789" not in written.getvalue()
