@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from moica_simulator import Clock, KeyPool, PlatformError, Simulator
 from moica_simulator.assumptions import FIDO_ORIGIN, FIDO_RP_ID
 from moica_simulator.ca.profile import CertificateShape
-from moica_simulator.phone import signer
 from moica_simulator.phone.authenticator import Credential, get_assertion, make_credential
+from moica_simulator.phone.signing_key import TwoPrimeKey, certificate_request
 from moica_simulator.platform.relying_party import Ceremony, RegisteredCredential, RelyingParty
 from moica_simulator.randomness import Randomness
 
@@ -487,7 +487,7 @@ async def test_a_credential_that_is_known_already_binds_no_second_phone(sim: Sim
     assert handset.credential_id is not None
     code = (await sim.new_activation_code("A123456789")).code
     ceremony = sim.binding.begin("second", code)
-    request = signer.certificate_request(KeyPool().source().rsa_key(2048))
+    request = certificate_request(TwoPrimeKey(KeyPool().source().rsa_key(2048)))
     with pytest.raises(PlatformError) as caught:
         await sim.binding.complete(
             "second",

@@ -110,13 +110,13 @@ async def test_a_defect_is_logged_without_its_words(
     """An exception's text may hold anything: only its type is written, and 500 is answered, which
     no document allows."""
 
-    async def broken(*_: object) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("A123456789 of 王小明")
 
     written = io.StringIO()
     async with Simulator.start(fast=True, keys=keys, log_to=written) as sim:
-        monkeypatch.setattr(sim, "inbox", broken)
-        async with http.get(f"{sim.url}/sim/v1/devices/x/inbox") as response:
+        monkeypatch.setattr(sim, "device", broken)
+        async with http.get(f"{sim.url}/phone/x") as response:
             assert response.status == 500
             assert "A123456789" not in await response.text()
     (undocumented,) = every_control_answer_is_documented
