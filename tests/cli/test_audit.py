@@ -79,7 +79,7 @@ def test_verify_works_beside_a_serving_gateway_and_with_a_broken_set_up(config: 
     (config.parent / "root.pem").unlink()
     sql(config, "UPDATE tenants SET name = 'y'")
     url = f"sqlite:///{config.parent / 'data' / 'gateway.db'}"
-    with only_process(url):
+    with only_process(url, lambda: None):
         assert run(config, "audit", "verify").exit_code == 0
         assert run(config, "audit", "head").exit_code == 0
         assert run(config, "audit", "export").exit_code == 0

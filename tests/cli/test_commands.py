@@ -268,6 +268,7 @@ def test_no_option_takes_a_secret_as_an_argument() -> None:
         "--aes-key-env",
         "--key-id",
         "--key-file",
+        "--public-key",
         "--secret-file",
     }
 
