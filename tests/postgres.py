@@ -27,6 +27,7 @@ __all__ = ["PostgresServer", "postgres_or_skip", "postgres_server"]
 
 _USER: Final = "postgres"
 """Whom Debian's package makes; the server refuses to run as root."""
+_OPEN: Final = "/tmp"  # noqa: S108 - a folder of a fresh name is made in it
 _SECONDS: Final = 30.0
 _FAST: Final = ("fsync=off", "full_page_writes=off", "max_connections=200", "listen_addresses=")
 """The machine is not switched off under these tests; what is killed are programs."""
@@ -57,6 +58,7 @@ class PostgresServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            cwd=self.folder,  # where we are may be closed to that user
             **_unprivileged(),
         )
         _run(self._answers)
@@ -159,7 +161,8 @@ class PostgresServer:
 def postgres_server() -> Iterator[PostgresServer]:
     """Started, and stopped with its folder. Raises ``FileNotFoundError`` without the programs."""
     programs = _programs()
-    folder = Path(tempfile.mkdtemp(prefix="moica-pg-"))
+    # A socket's path is short, and the folders above it are open to the unprivileged user.
+    folder = Path(tempfile.mkdtemp(prefix="moica-pg-", dir=_OPEN))
     server = PostgresServer(folder, programs)
     try:
         if os.geteuid() == 0:
@@ -171,6 +174,7 @@ def postgres_server() -> Iterator[PostgresServer]:
             [*made, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
             check=True,
             capture_output=True,
+            cwd=folder,  # where we are may be closed to that user
             **_unprivileged(),
         )
         server.start()
