@@ -54,7 +54,7 @@ class ExpectedDocument:
 
     number: str
     version: str | None
-    sha256: str = field(converter=str.lower)
+    sha256: str = field(converter=lambda text: str(text).lower())
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from document_system.seed import USERS
 from document_system.settings import Settings, read_secret
 from document_system.store import confirmations
 from document_system.web.keys import ASKING, DESK, SETTINGS
+
+SCHEMA_2 = Path(__file__).with_name("schema_v2.sql")
 
 SECRETS = {
     "DOCUMENT_SYSTEM_API_KEY": "mgk_test_x",
@@ -131,7 +132,7 @@ def test_a_secret_comes_from_its_file_first(tmp_path: Path) -> None:
 
 async def test_a_database_of_the_first_version_goes_on(tmp_path: Path) -> None:
     """What waited for a phone then is taken up with the body that it had; a second start too."""
-    schema = resources.files("document_system").joinpath("schema.sql").read_text("utf-8")
+    schema = SCHEMA_2.read_text(encoding="utf-8")
     first = "\n".join(
         line for line in schema.splitlines() if not line.startswith(("  channel ", "  supersede "))
     )

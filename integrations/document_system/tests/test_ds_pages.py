@@ -83,15 +83,6 @@ async def test_the_certificate_page_is_the_manuals(world: Any) -> None:
         assert words in page.words
 
 
-async def test_several_at_once_is_honestly_not_offered(world: Any) -> None:
-    """連續簽章 says that this demo does not do it yet; nothing is asked."""
-    browser = await world.browser("clerk01")
-    await browser.get("/dashboard/main")
-    page = await browser.post("/dashboard/main/batch", number=NUMBER)
-    assert "本示範尚未提供「連續簽章」" in page.words
-    assert not world.gateway.transactions
-
-
 async def test_a_wrong_password_opens_nothing(world: Any) -> None:
     """Wrong password and unknown user say the same; after five failures there is a pause."""
     browser = await world.browser()

@@ -31,7 +31,8 @@ def stands(world: Any) -> list[tuple[Any, ...]]:
     """What a webhook could change."""
     with sqlite3.connect(world.data / "document-system.sqlite3") as db:
         found = db.execute(
-            "SELECT status, gateway_version, error_code, signed_version FROM confirmations "
+            "SELECT confirmations.status, gateway_version, confirmations.error_code, "
+            "signed_version FROM confirmations LEFT JOIN items ON confirmation_id = id "
             "LEFT JOIN documents USING (number) ORDER BY confirmations.rowid"
         ).fetchall()
     db.close()
@@ -360,6 +361,7 @@ async def test_an_end_that_the_gateway_does_not_confirm_brings_no_signature(worl
     browser = await signing(world)
     event = world.gateway.event(status="completed", version=2)
     event["type"] = "signature.completed"
+    event["data"]["documents"][0]["status"] = "completed"
     assert await world.webhook(event) == 204
     await world.app[FOLLOW_UP].once()
     with sqlite3.connect(world.data / "document-system.sqlite3") as db:

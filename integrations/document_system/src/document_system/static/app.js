@@ -19,7 +19,7 @@ for (const widget of document.querySelectorAll("moica-transaction")) {
 }
 
 for (const table of document.querySelectorAll("table[data-select]")) {
-  const shown = document.querySelector("[data-selected]");
+  const shown = (table.closest("form") || document).querySelector("[data-selected]");
   const count = () => {
     shown.textContent = String(table.querySelectorAll("input:checked").length);
   };

@@ -20,10 +20,22 @@ from aiohttp.typedefs import Handler
 from document_system.store import users
 from document_system.web.keys import DESK, SESSION, SETTINGS, Session
 
-__all__ = ["COOKIE", "RELAY_PATH", "CsrfRefused", "headers", "safe_next", "sessions", "set_session"]
+__all__ = [
+    "COOKIE",
+    "RELAY_PATH",
+    "UPLOAD_MOST",
+    "CsrfRefused",
+    "headers",
+    "safe_next",
+    "sessions",
+    "set_session",
+]
 
 COOKIE: Final = "document_system_session"
 RELAY_PATH: Final = "/moica"
+
+UPLOAD_MOST: Final = 3 * 1024 * 1024
+"""Bytes of a form with a file in it; every other form is small."""
 
 _NO_COOKIE: Final = (f"{RELAY_PATH}/", "/webhooks/", "/static/", "/healthz", "/readyz")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -99,6 +111,8 @@ async def sessions(request: web.Request, handler: Handler) -> web.StreamResponse
         wanted = request.path_qs if request.method in ("GET", "HEAD") else "/"
         raise web.HTTPSeeOther(f"/sign-in?next={quote(wanted, safe='/')}")
     if request.method not in ("GET", "HEAD"):
+        if user is not None and request.path.endswith("/attachments"):
+            request = request.clone(client_max_size=UPLOAD_MOST)
         await _check_form(request)
     response = await handler(request)
     if not known and not response.prepared and COOKIE not in response.cookies:
