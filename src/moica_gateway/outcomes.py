@@ -48,13 +48,17 @@ class OutcomeDocument:
     where the caller gave none."""
 
 
+def _lower(text: str) -> str:
+    return text.lower()
+
+
 @frozen(kw_only=True)
 class ExpectedDocument:
     """One frozen version that was asked for."""
 
     number: str
     version: str | None
-    sha256: str = field(converter=lambda text: str(text).lower())
+    sha256: str = field(converter=_lower)
 
 
 @frozen(kw_only=True)

@@ -7,21 +7,27 @@ import hashlib
 import json
 import re
 import secrets
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import CookieJar, web
+from aiohttp import CookieJar, FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 from standardwebhooks import Webhook
 
 from document_system.app import create_app
+from document_system.models import Document, Step
 from document_system.passwords import Passwords
 from document_system.seed import DEMO_PASSWORD
 from document_system.settings import Settings
+from document_system.store.documents import add_document
+from document_system.store.users import list_users
+from document_system.web.keys import DESK
 from moica_gateway import GatewayClient
 
 API_KEY = "mgk_test_document-system"
@@ -123,7 +129,8 @@ class Gateway:
         txn["version"] += 1
         txn["status"] = status
         for document in txn["documents"]:
-            document.setdefault("status", status)
+            if document.get("status") != "completed":
+                document["status"] = status
         signed = [d for d in txn["documents"] if d["status"] == "completed"]
         if signed and status != "completed":
             txn["partial"] = True
@@ -374,6 +381,15 @@ class Browser:
             self.page = Page(answer.status, answer.url.path_qs, await answer.text(), answer.headers)
         return self.page
 
+    async def upload(self, path: str, name: str, content: bytes) -> Page:
+        """A file, as a browser sends it; redirects followed."""
+        form = FormData(quote_fields=False)
+        form.add_field("csrf_token", self.page.value("csrf_token"))
+        form.add_field("file", BytesIO(content), filename=name)
+        async with self.client.post(path, data=form) as answer:
+            self.page = Page(answer.status, answer.url.path_qs, await answer.text(), answer.headers)
+        return self.page
+
     async def sign_in(self, user_id: str) -> Browser:
         """With the demo's password."""
         await self.get("/sign-in")
@@ -398,6 +414,12 @@ class Browser:
         gateway.end("completed")
         page = await self.get(page.path)
         return await self.post(f"{page.path}/save")
+
+    async def batch(self, *numbers: str, tab: str = "review", **fields: str) -> Page:
+        """Chosen on the dashboard, listed, 「儲存並送出」: to the window."""
+        await self.get(f"/dashboard/{tab}")
+        await self.post(f"/dashboard/{tab}/batch", number=list(numbers))
+        return await self.post("/batches", number=list(numbers), **fields)
 
     async def send_for_signing(self, number: str) -> Page:
         """From the document to the window."""
@@ -428,6 +450,47 @@ class World:
         self.clients.append(client)
         browser = Browser(client)
         return await browser.sign_in(user_id) if user_id else browser
+
+    async def lay(
+        self, holder: str, count: int, *, then: str = "secretary01", start: int = 1153000200
+    ) -> list[str]:
+        """So many documents more on a desk for review; their numbers."""
+        route = (("clerk03", "承辦"), (holder, "審核"), (then, "決行"))
+
+        def add(db: sqlite3.Connection) -> list[str]:
+            numbers = [str(start + n) for n in range(count)]
+            by_id = {one.user_id: one for one in list_users(db)}
+            for number in numbers:
+                steps = tuple(
+                    Step(position=at, user=by_id[who], role=role, passed_at=None)
+                    for at, (who, role) in enumerate(route)
+                )
+                add_document(
+                    db,
+                    Document(
+                        number=number,
+                        subject=f"第 {number} 號公文，請核示。",
+                        body="一、內容。",
+                        from_agency="無",
+                        state="待核",
+                        received_at=START,
+                        due_at=START + timedelta(days=8),
+                        position=1,
+                        sealed=False,
+                        signed_version=None,
+                        route=steps,
+                    ),
+                )
+            return numbers
+
+        return await self.app[DESK].database.run(add)
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Straight from the file."""
+        with sqlite3.connect(self.data / "document-system.sqlite3") as db:
+            found = db.execute(statement, values).fetchall()
+        db.close()
+        return found
 
     async def webhook(
         self,

@@ -7,6 +7,7 @@ and are let through: the one is signed, the other bears its own ``Authorization`
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -112,12 +113,24 @@ async def sessions(request: web.Request, handler: Handler) -> web.StreamResponse
         raise web.HTTPSeeOther(f"/sign-in?next={quote(wanted, safe='/')}")
     if request.method not in ("GET", "HEAD"):
         if user is not None and request.path.endswith("/attachments"):
-            request = request.clone(client_max_size=UPLOAD_MOST)
+            return await _with_files(request.clone(client_max_size=UPLOAD_MOST), handler)
         await _check_form(request)
     response = await handler(request)
     if not known and not response.prepared and COOKIE not in response.cookies:
         set_session(request, response, token)
     return response
+
+
+async def _with_files(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        await _check_form(request)
+        return await handler(request)
+    finally:
+        # aiohttp closes those of the request that it has made itself, and this is a clone.
+        with contextlib.suppress(web.HTTPException, ValueError):
+            for value in (await request.post()).values():
+                if isinstance(value, web.FileField):
+                    value.file.close()
 
 
 async def _check_form(request: web.Request) -> None:
