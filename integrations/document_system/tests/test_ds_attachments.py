@@ -258,3 +258,12 @@ async def test_a_form_without_a_file_in_it_stays_small(world: Any) -> None:
     form = {"csrf_token": page.value("csrf_token"), "subject": "a", "body": "x" * 600_000}
     async with browser.client.post(f"/documents/{NUMBER}/edit", data=form) as answer:
         assert answer.status == 413
+
+
+async def test_a_form_that_is_far_too_large_is_refused_as_a_whole(world: Any) -> None:
+    """413, and nothing is stored."""
+    browser = await world.browser("clerk01")
+    page = await add(browser, "a.bin", b"x" * (4 * 1024 * 1024))
+    assert page.status == 413
+    assert "資料過大" in page.words
+    assert world.rows("SELECT count(*) FROM attachments WHERE number = ?", NUMBER) == [(0,)]

@@ -26,6 +26,13 @@ POSTS = [
     f"/documents/{NUMBER}/submit",
     f"/documents/{NUMBER}/sign",
     f"/documents/{NUMBER}/send",
+    f"/documents/{NUMBER}/recall",
+    f"/documents/{NUMBER}/attachments",
+    "/batches",
+    "/batches/cnf_x/send",
+    "/batches/cnf_x/cancel",
+    "/deputies",
+    "/deputies/clerk02/end",
 ]
 
 

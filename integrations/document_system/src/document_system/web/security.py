@@ -7,11 +7,11 @@ and are let through: the one is signed, the other bears its own ``Authorization`
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -122,25 +122,32 @@ async def sessions(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def _with_files(request: web.Request, handler: Handler) -> web.StreamResponse:
+    size = request.content_length or 0
+    if size > UPLOAD_MOST:
+        raise web.HTTPRequestEntityTooLarge(max_size=UPLOAD_MOST, actual_size=size)
+    form = await _form(request)
     try:
         await _check_form(request)
         return await handler(request)
     finally:
         # aiohttp closes those of the request that it has made itself, and this is a clone.
-        with contextlib.suppress(web.HTTPException, ValueError):
-            for value in (await request.post()).values():
-                if isinstance(value, web.FileField):
-                    value.file.close()
+        for value in form.values():
+            if isinstance(value, web.FileField):
+                value.file.close()
+
+
+async def _form(request: web.Request) -> Mapping[str, object]:
+    try:
+        return await request.post()
+    except ValueError as e:
+        # A body that is no form at all.
+        raise web.HTTPBadRequest(text="bad form") from e
 
 
 async def _check_form(request: web.Request) -> None:
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise CsrfRefused
-    try:
-        came = (await request.post()).get("csrf_token", "")
-    except ValueError as e:
-        # A body that is no form at all.
-        raise web.HTTPBadRequest(text="bad form") from e
+    came = (await _form(request)).get("csrf_token", "")
     expected = request[SESSION].csrf
     if not isinstance(came, str) or not hmac.compare_digest(
         came.encode("utf-8", "replace"), expected.encode()
