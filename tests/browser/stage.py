@@ -231,6 +231,10 @@ class Stage:
         """How often the platform was asked to let this person's phone ring, for anything."""
         return len(self._asked("SP-API-ATH-03", person))
 
+    def bulk_rings(self, person: Person) -> int:
+        """The same for several documents at once."""
+        return len(self._asked("SP-API-ATH-04", person))
+
     def codes(self, person: Person) -> int:
         """How many tickets for a QR code or an app link were asked for."""
         return len(self._asked("SP-API-ATH-01", person))

@@ -192,16 +192,15 @@ class Asking:
                 ),
             )
             return
-        for item in await self._desk.database.run(_without_artifact, confirmation):
-            await self._fetch_signature(confirmation, item, view)
+        await self._fetch_signatures(confirmation, view)
 
-    async def _fetch_signature(
-        self, confirmation: Confirmation, item: Item, view: TransactionView
-    ) -> None:
+    async def _fetch_signatures(self, confirmation: Confirmation, view: TransactionView) -> None:
         if view.signature is None:
             _log.error("gateway.signature_missing confirmation=%s", confirmation.id)
             return
-        signer = await self._desk.database.run(users.find_user, confirmation.user_id)
+        database = self._desk.database
+        signer = await database.run(users.find_user, confirmation.user_id)
+        behalf = await database.run(users.find_user, confirmation.behalf_of or "")
         facts = await self._signer_facts(
             confirmation.user_id, hashlib.sha256(view.signature.certificate.der).hexdigest()
         )
@@ -209,27 +208,27 @@ class Asking:
             # Signed, says the gateway, but with a certificate that nobody registered here.
             _log.error("gateway.certificate_unknown confirmation=%s", confirmation.id)
             return
-        behalf = await self._desk.database.run(users.find_user, confirmation.behalf_of or "")
-        artifact = await self._desk.client.artifact(
-            view.id, item.document_id if len(confirmation.items) > 1 else None
-        )
-        await self._desk.database.run(
-            documents.add_signature,
-            Signature(
-                number=item.number,
-                version=item.version,
-                confirmation_id=confirmation.id,
-                user_id=confirmation.user_id,
-                signer_name=signer.name,
-                issuer_name=facts[0],
-                serial_number=facts[1],
-                signed_at=view.signature.signed_at,
-                artifact=artifact.data,
-                behalf_of=confirmation.behalf_of,
-                behalf_name=f"{behalf.title} {behalf.name}" if behalf else None,
-                behalf_reason=confirmation.behalf_reason,
-            ),
-        )
+        for item in await database.run(_without_artifact, confirmation):
+            artifact = await self._desk.client.artifact(
+                view.id, item.document_id if len(confirmation.items) > 1 else None
+            )
+            await database.run(
+                documents.add_signature,
+                Signature(
+                    number=item.number,
+                    version=item.version,
+                    confirmation_id=confirmation.id,
+                    user_id=confirmation.user_id,
+                    signer_name=signer.name,
+                    issuer_name=facts[0],
+                    serial_number=facts[1],
+                    signed_at=view.signature.signed_at,
+                    artifact=artifact.data,
+                    behalf_of=confirmation.behalf_of,
+                    behalf_name=f"{behalf.title} {behalf.name}" if behalf else None,
+                    behalf_reason=confirmation.behalf_reason,
+                ),
+            )
 
     async def _signer_facts(self, user_id: str, fingerprint: str) -> tuple[str, str] | None:
         saved = await self._desk.database.run(certificates.list_certificates, user_id)
