@@ -222,8 +222,9 @@ def end_without_transaction(
         return
     if refused is not None:
         end_item(db, id_, refused.position, "refused", code, message)
-        code, message = "not_asked", "尚未通知手機，公文未簽章。"
-    _end_items(db, id_, status, code, message)
+        _end_items(db, id_, status, "not_asked", None)
+    else:
+        _end_items(db, id_, status, code, message)
 
 
 def _end_items(

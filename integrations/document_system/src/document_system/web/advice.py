@@ -69,8 +69,6 @@ def advice_for_item(confirmation: Confirmation, item: Item) -> str:
         return "公文已不在您手上，無須處理。"
     if item.error_code == CHANGED:
         return "請回到公文，重新「蓋章」後送出新的版本。"
-    if item.error_code == "not_asked":
-        return "可以不含被退回的公文，重新開始。"
     taken_back = any(one.error_code in (RECALLED, CHANGED) for one in confirmation.items)
     if item.status == "cancelled" and taken_back:
         return "同一批有公文抽回或修改，整批簽章因而取消；請重新開始。"

@@ -153,7 +153,9 @@ async def window(request: web.Request) -> web.Response:
 
     def look(db: sqlite3.Connection) -> list[_Result]:
         now = desk.clock()
-        return [_result(db, confirmation, one, user, now) for one in confirmation.items]
+        found = [_result(db, confirmation, one, user, now) for one in confirmation.items]
+        # What needs somebody stands first; twenty that are well would hide it.
+        return found if confirmation.open else sorted(found, key=_least_well_first)
 
     results = await desk.database.run(look)
     return await page(
@@ -169,6 +171,10 @@ async def window(request: web.Request) -> web.Response:
         offer_code=code_helps(confirmation),
         warning=warning,
     )
+
+
+def _least_well_first(result: _Result) -> int:
+    return {"refused": 0, "completed": 2}.get(result.item.status, 1)
 
 
 def _result(
