@@ -151,6 +151,23 @@ async def test_attachments_are_refused_and_never_left_out(api: Any, attachments:
     assert len(api.upstream.begun) == begun
 
 
+async def test_for_whom_it_is_signed_is_told_to_keys_and_not_to_browsers(api: Any) -> None:
+    """As it was asked for, in every later answer; for one document and for several."""
+    await api.registered()
+    behalf = {"user_id": "chief01", "reason": "公假"}
+    for path, body in (
+        ("/v1/signatures", {"document": DOCUMENTS[0]}),
+        ("/v1/signature-batches", {"documents": DOCUMENTS}),
+    ):
+        asked = {"user_id": "u1", "on_behalf_of": behalf, "supersede": True, **body}
+        status, made, _ = await api.call("POST", path, asked)
+        assert (status, made["on_behalf_of"]) == (201, behalf)
+        where = f"/v1/transactions/{made['id']}"
+        assert (await api.call("GET", where))[1]["on_behalf_of"] == behalf
+        _, seen, _ = await api.call("GET", where, token=made["browser_token"])
+        assert "on_behalf_of" not in seen
+
+
 async def test_no_attachments_may_be_said(api: Any) -> None:
     """An empty list, or null, leaves nothing out."""
     await api.registered()
