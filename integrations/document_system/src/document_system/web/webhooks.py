@@ -17,7 +17,8 @@ __all__ = ["routes"]
 routes = web.RouteTableDef()
 
 _log = logging.getLogger("document_system.webhooks")
-_BODY_MOST: Final = 64 * 1024
+_BODY_MOST: Final = 256 * 1024
+"""Bytes; an event of a thousand documents has fewer."""
 _OURS: Final = ("registration", "signature", "transaction")
 
 
