@@ -175,6 +175,29 @@ async def test_a_new_version_while_a_signature_is_open(world: Any) -> None:
     assert world.rows("SELECT signed_version FROM documents WHERE number = ?", NUMBER) == [(None,)]
 
 
+async def test_one_of_a_batch_is_changed_and_the_batch_completes_all_the_same(world: Any) -> None:
+    """Still on the same desk, but what was signed is the old version: it does not count."""
+    chief = await world.browser("chief01")
+    await chief.register(world.gateway, "chief01")
+    numbers = await world.lay("chief01", 3)
+    window = await chief.batch(*numbers)
+    await chief.get(f"/documents/{numbers[1]}/edit")
+    world.gateway.down = True
+    page = await chief.post(
+        f"/documents/{numbers[1]}/edit", subject="新的主旨", body="", withdraw="yes"
+    )
+    assert "先前送出的簽章已取消" in page.words
+    world.gateway.down = False
+    world.gateway.end("completed")
+    assert await world.webhook(world.gateway.event()) == 204
+    where = "SELECT signed_version FROM documents WHERE number IN (?, ?, ?) ORDER BY number"
+    assert world.rows(where, *numbers) == [(1,), (None,), (1,)]
+    page = await chief.get(window.path)
+    assert "請回到公文，重新「蓋章」後送出新的版本。" in page.words
+    page = await chief.post(f"{window.path}/send")
+    assert "已送出 2 件" in page.words
+
+
 async def test_nobody_elses_signature_is_cancelled_by_editing(world: Any) -> None:
     """A deputy signs; the holder's form with the same words changes nothing."""
     chief = await world.browser("chief01")
