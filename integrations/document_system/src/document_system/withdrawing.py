@@ -15,7 +15,7 @@ from typing import Final
 from document_system.asking import Asking, Desk
 from document_system.errors import Refused
 from document_system.models import Document, User
-from document_system.store import confirmations, documents
+from document_system.store import documents, withdrawals
 from moica_gateway.errors import GatewayError
 
 __all__ = ["CHANGED", "RECALLED", "Withdrawing", "may_recall"]
@@ -71,7 +71,7 @@ class Withdrawing:
         Returns:
             Whether there was one.
         """
-        return confirmations.withdraw(db, number, code=code, message=_WORDS[code], now=now)
+        return withdrawals.withdraw(db, number, code=code, message=_WORDS[code], now=now)
 
     async def tell_soon(self) -> None:
         """Tells the gateway now, or leaves it to the follow-up."""
@@ -86,8 +86,8 @@ class Withdrawing:
         Raises:
             GatewayError: It cannot be told; what is recorded here counts all the same.
         """
-        waiting = await self._desk.database.run(confirmations.list_withdrawals)
+        waiting = await self._desk.database.run(withdrawals.list_withdrawals)
         for number, requested_at in waiting:
             for view in await self._desk.client.cancel_document(number):
                 await self._asking.record(view)
-            await self._desk.database.run(confirmations.withdrawal_told, number, requested_at)
+            await self._desk.database.run(withdrawals.withdrawal_told, number, requested_at)
