@@ -121,9 +121,9 @@ class Browser:
         """Open a page."""
         return self._open(urllib.parse.urljoin(self._base, path), None)
 
-    def submit(self, page: Page, form: Form, **fields: str) -> Page:
-        """Press the form's button, with these fields filled in."""
-        body = urllib.parse.urlencode({**form.fields, **fields}).encode()
+    def submit(self, page: Page, form: Form, **fields: str | list[str]) -> Page:
+        """Press the form's button, with these fields filled in; a list is boxes of one name."""
+        body = urllib.parse.urlencode({**form.fields, **fields}, doseq=True).encode()
         return self._open(urllib.parse.urljoin(page.url, form.action), body)
 
     def download(self, path: str) -> bytes:

@@ -171,6 +171,42 @@ def _sign(demo: Running) -> str:
     return f"「{hint}」; {words}; passed on to 陳美玲"
 
 
+_BATCH = ["1153000151", "1153000152", "1153000153"]
+_REFUSED = "1153000150~1"
+
+
+def _sign_batch(demo: Running) -> str:
+    actor = _registered(demo, "chief01")
+    page = _choose(actor, [_REFUSED, *_BATCH])
+    actor.until(page, "failed").needs("公文文號含有手機畫面不能顯示的字元", "其餘 3 件重新簽章")
+    page = _choose(actor, _BATCH)
+    hint = actor.press("confirm")
+    if "等 3 件" not in hint:
+        raise DemoError(f"the phone did not say how many documents: {hint!r}")
+    page = actor.until(page, "completed")
+    end = time.monotonic() + _WITHIN
+    while page.text.count("簽章檔 .p7s") < len(_BATCH) and time.monotonic() < end:
+        time.sleep(0.3)
+        page = actor.browser.get(page.url)
+    for number in _BATCH:
+        base = f"/documents/{number}/versions/1"
+        content = actor.browser.download(f"{base}/content")
+        _openssl(demo, content, actor.browser.download(f"{base}/signature.p7s"))
+    actor.browser.submit(page, page.form("/send")).needs("已送出 3 件")
+    return (
+        f"{_REFUSED} refused beforehand; 「{hint}」, confirmed once, three signatures that "
+        "OpenSSL accepts, all passed on"
+    )
+
+
+def _choose(actor: _Actor, numbers: list[str]) -> Page:
+    """連續簽章: the boxes on the dashboard, the list, 儲存並送出."""
+    page = actor.browser.get("/dashboard/review")
+    page = actor.browser.submit(page, page.form("/review/batch"), number=numbers)
+    page.needs("連續簽章")
+    return actor.browser.submit(page, page.form("/batches"), number=numbers)
+
+
 def _openssl(demo: Running, content: bytes, signature: bytes) -> str:
     folder = demo.settings.directory
     (folder / "content").write_bytes(content)
@@ -242,6 +278,7 @@ _STEPS: tuple[tuple[str, Callable[[Running], str]], ...] = (
     ("register 登記憑證", _register),
     ("sign 1153000165 by push", _sign),
     ("sign 1153000169 by QR code", _sign_by_code),
+    ("sign three documents with one confirmation 連續簽章", _sign_batch),
     ("nobody answers 逾時", _expire),
     ("refused 拒絕", _refuse),
     ("cancelled 取消", _cancel),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -16,6 +17,7 @@ __all__ = [
     "Cancelled",
     "Completed",
     "Expectation",
+    "ExpectedDocument",
     "Expired",
     "Failed",
     "Outcome",
@@ -41,11 +43,32 @@ class OutcomeDocument:
     version: str | None
     sha256: str
     status: str | None
+    id: str | None = field(default=None, eq=False)
+    """For `GatewayClient.artifact`, where a transaction has several documents; the gateway's own
+    where the caller gave none."""
+
+
+def _lower(text: str) -> str:
+    return text.lower()
+
+
+@frozen(kw_only=True)
+class ExpectedDocument:
+    """One frozen version that was asked for."""
+
+    number: str
+    version: str | None
+    sha256: str = field(converter=_lower)
 
 
 @frozen(kw_only=True)
 class Expectation:
-    """What the receiver itself froze and asked for (security rule 11)."""
+    """What the receiver itself froze and asked for (security rule 11).
+
+    Attributes:
+        number: Of the only document, with its ``version`` and ``sha256``.
+        documents: All of them, in any order, instead of those three: what a batch has.
+    """
 
     transaction_id: str | None
     kind: str
@@ -53,6 +76,7 @@ class Expectation:
     number: str | None = None
     version: str | None = None
     sha256: str | None = None
+    documents: tuple[ExpectedDocument, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -74,6 +98,11 @@ class Outcome:
         """True once it cannot change any more."""
         return self.status != "pending"
 
+    @property
+    def signed_documents(self) -> tuple[OutcomeDocument, ...]:
+        """Those that are signed, also where the others were not: a batch may end partly."""
+        return tuple(d for d in self.documents if d.status == "completed")
+
     @classmethod
     def of_transaction(cls, view: TransactionView) -> AnyOutcome:
         """From an answer to our own question.
@@ -89,7 +118,11 @@ class Outcome:
             user_id=view.user_id or "",
             documents=tuple(
                 OutcomeDocument(
-                    number=d.number, version=d.version, sha256=d.sha256, status=d.status
+                    number=d.number,
+                    version=d.version,
+                    sha256=d.sha256,
+                    status=d.status,
+                    id=d.id,
                 )
                 for d in view.documents
             ),
@@ -120,6 +153,7 @@ class Outcome:
                         version=d.get("version"),
                         sha256=str(d["sha256"]),
                         status=d.get("status"),
+                        id=d.get("id"),
                     )
                     for d in data["documents"]
                 ),
@@ -141,15 +175,10 @@ class Outcome:
         _same("transaction", self.transaction_id, expected.transaction_id)
         _same("kind", self.kind, expected.kind)
         _same("user", self.user_id, expected.user_id)
-        if expected.number is None:
-            return
-        if len(self.documents) != 1:
-            raise _differs("number of documents")
-        document = self.documents[0]
-        _same("document number", document.number, expected.number)
-        _same("document version", document.version, expected.version)
-        digest = expected.sha256
-        _same("document digest", document.sha256.lower(), digest and digest.lower())
+        _same_documents(self.documents, expected)
+        completed = self.kind == "signature" and self.status == "completed"
+        if completed and len(self.signed_documents) != len(self.documents):
+            raise _differs("status of every document")
 
 
 @frozen(kw_only=True)
@@ -200,6 +229,27 @@ def _of_status(status: str) -> type[AnyOutcome]:
     if found is None:
         raise error("upstream_malformed", "expected one of the six states of v1, came another")
     return found
+
+
+def _same_documents(came: tuple[OutcomeDocument, ...], expected: Expectation) -> None:
+    wanted = [(d.number, d.version, d.sha256) for d in expected.documents]
+    if expected.number is not None:
+        if wanted:
+            raise error(
+                "configuration_invalid", "expected either `number` or `documents`, came both"
+            )
+        digest = expected.sha256
+        wanted = [(expected.number, expected.version, digest.lower() if digest else "")]
+    if not wanted:
+        if expected.kind == "signature":
+            raise _differs("number of documents")
+        return
+    if len(came) != len(wanted):
+        raise _differs("number of documents")
+    found = [(d.number, d.version, d.sha256.lower()) for d in came]
+    for what, parts in (("number", 1), ("version", 2), ("digest", 3)):
+        if Counter(d[:parts] for d in found) != Counter(d[:parts] for d in wanted):
+            raise _differs(f"document {what}")
 
 
 def _same(what: str, came: str | None, expected: str | None) -> None:

@@ -202,6 +202,11 @@ class OnBehalfOf:
         """For the wire."""
         return {"user_id": self.user_id, "reason": self.reason}
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> OnBehalfOf:
+        """Tolerant."""
+        return cls(user_id=str(value["user_id"]), reason=str(value["reason"]))
+
 
 @frozen(kw_only=True)
 class RegistrationRequest:
@@ -286,7 +291,8 @@ class DocumentRequest:
             content=content,
             id=body.text("id", most=100, pattern=_USER_ID),
         )
-        if body.take("attachments"):
+        if body.take("attachments") not in (None, []):
+            # Left out silently, they would look signed to whoever sent them.
             raise error(
                 "request_invalid",
                 f"`{name}.attachments`: expected none, this version of the gateway does not sign "
@@ -805,6 +811,8 @@ class TransactionView:
     documents: tuple[DocumentView, ...]
     challenges: tuple[ChallengeView, ...]
     user_id: str | None = None
+    on_behalf_of: OnBehalfOf | None = None
+    """As it was asked for: for whom ``user_id`` signs, and why."""
     assurance: str | None = None
     """A completed authentication: ``certificate``, or ``platform`` for its bare word."""
     partial: bool = False
@@ -839,6 +847,7 @@ class TransactionView:
             created_at=format_time(self.created_at),
             expires_at=format_time(self.expires_at),
             user_id=self.user_id,
+            on_behalf_of=self.on_behalf_of.to_json() if self.on_behalf_of else None,
             assurance=self.assurance,
             documents=[document.to_json() for document in self.documents],
             partial=self.partial or None,
@@ -869,6 +878,7 @@ class TransactionView:
                 created_at=parse_time(value["created_at"]),
                 expires_at=parse_time(value["expires_at"]),
                 user_id=value.get("user_id"),
+                on_behalf_of=_opt(value.get("on_behalf_of"), OnBehalfOf.from_json),
                 documents=tuple(DocumentView.from_json(d) for d in value["documents"]),
                 assurance=value.get("assurance"),
                 partial=bool(value.get("partial", False)),

@@ -20,7 +20,7 @@ from unittest import mock
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -142,6 +142,35 @@ class Stage:
         await self.desk[keys.DESK].database.run(add_document, document)
         return document.number
 
+    async def lay(
+        self, *route: Person, count: int = 1, position: int = 0, suffix: str = ""
+    ) -> list[str]:
+        """Documents on a route of one's own, ready for the seal; their numbers.
+
+        Args:
+            route: Who signs, one after another.
+            count: How many.
+            position: On whose desk they lie.
+            suffix: Behind the number.
+        """
+        roles = ("承辦", *("審核" for _ in route[2:]), "決行")
+        now, numbers = self.simulator.clock.now(), []
+        for _ in range(count):
+            made = a_document(self._count(), route[0].user, route[-1].user, now)
+            document = evolve(
+                made,
+                number=f"{made.number}{suffix}",
+                position=position,
+                state="待核" if position else made.state,
+                route=tuple(
+                    Step(position=at, user=one.user, role=roles[at], passed_at=None)
+                    for at, one in enumerate(route)
+                ),
+            )
+            await self.desk[keys.DESK].database.run(add_document, document)
+            numbers.append(document.number)
+        return numbers
+
     async def register(self, person: Person) -> None:
         """The certificate, without the pages: for tests of what comes after."""
         registering, asking = self.desk[keys.REGISTERING], self.desk[keys.ASKING]
@@ -201,6 +230,10 @@ class Stage:
     def rings(self, person: Person) -> int:
         """How often the platform was asked to let this person's phone ring, for anything."""
         return len(self._asked("SP-API-ATH-03", person))
+
+    def bulk_rings(self, person: Person) -> int:
+        """The same for several documents at once."""
+        return len(self._asked("SP-API-ATH-04", person))
 
     def codes(self, person: Person) -> int:
         """How many tickets for a QR code or an app link were asked for."""

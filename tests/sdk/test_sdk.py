@@ -207,7 +207,12 @@ SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 EVENT = {
     "type": "signature.completed",
     "timestamp": "2026-04-29T06:58:11.000Z",
-    "data": {**TRANSACTION, "transaction_id": "txn_1", "status": "completed"},
+    "data": {
+        **TRANSACTION,
+        "transaction_id": "txn_1",
+        "status": "completed",
+        "documents": [{**one, "status": "completed"} for one in TRANSACTION["documents"]],
+    },
 }
 
 

@@ -12,7 +12,14 @@ from attrs import evolve
 from standardwebhooks import Webhook
 
 from moica_gateway.errors import GatewayError, VerificationError
-from moica_gateway.outcomes import Completed, Expectation, Outcome, OutcomeDocument
+from moica_gateway.outcomes import (
+    Completed,
+    Expectation,
+    ExpectedDocument,
+    Expired,
+    Outcome,
+    OutcomeDocument,
+)
 from moica_gateway.webhooks import WebhookEvent, WebhookReceiver
 
 
@@ -185,6 +192,82 @@ def test_a_registration_has_no_document_to_match() -> None:
     """Without an expected number only transaction, kind and user count."""
     made = evolve(OUTCOME, kind="registration", documents=())
     made.assert_matches(Expectation(transaction_id="txn_1", kind="registration", user_id="u1"))
+
+
+BATCH = evolve(
+    OUTCOME,
+    documents=tuple(
+        OutcomeDocument(number=n, version=v, sha256=d, status="completed", id=f"doc-{n}-{v}")
+        for n, v, d in (("1", "1", "aa"), ("2", "1", "bb"), ("3", "2", "cc"))
+    ),
+)
+ASKED = tuple(
+    ExpectedDocument(number=n, version=v, sha256=d)
+    for n, v, d in (("3", "2", "CC"), ("1", "1", "AA"), ("2", "1", "BB"))
+)
+SEVERAL = Expectation(transaction_id="txn_1", kind="signature", user_id="u1", documents=ASKED)
+
+
+def test_several_documents_match_in_any_order() -> None:
+    """Number, version and digest of each, and the set of them."""
+    BATCH.assert_matches(SEVERAL)
+    assert [d.id for d in BATCH.signed_documents] == ["doc-1-1", "doc-2-1", "doc-3-2"]
+
+
+@pytest.mark.parametrize(
+    ("documents", "named"),
+    [
+        (BATCH.documents[:2], "number of documents"),
+        ((*BATCH.documents, BATCH.documents[0]), "number of documents"),
+        ((*BATCH.documents[:2], BATCH.documents[1]), "document number"),
+        ((*BATCH.documents[:2], evolve(BATCH.documents[2], number="4")), "document number"),
+        ((*BATCH.documents[:2], evolve(BATCH.documents[2], version="1")), "document version"),
+        ((*BATCH.documents[:2], evolve(BATCH.documents[2], version=None)), "document version"),
+        ((*BATCH.documents[:2], evolve(BATCH.documents[2], sha256="aa")), "document digest"),
+        (
+            (
+                evolve(BATCH.documents[0], sha256="bb"),
+                evolve(BATCH.documents[1], sha256="aa"),
+                BATCH.documents[2],
+            ),
+            "document digest",
+        ),
+        ((*BATCH.documents[:2], evolve(BATCH.documents[2], status="expired")), "status"),
+        ((*BATCH.documents[:2], evolve(BATCH.documents[2], status=None)), "status"),
+    ],
+)
+def test_one_of_several_that_differs_is_an_alert(
+    documents: tuple[OutcomeDocument, ...], named: str
+) -> None:
+    """One too few, one twice, another, another version, digests swapped, one not signed."""
+    with pytest.raises(VerificationError, match=f"the {named}"):
+        evolve(BATCH, documents=documents).assert_matches(SEVERAL)
+
+
+def test_a_batch_that_ended_partly_matches_and_says_what_is_signed() -> None:
+    """`expired` with the first signed is no mismatch."""
+    ended = Expired(
+        transaction_id="txn_1",
+        version=4,
+        kind="signature",
+        status="expired",
+        user_id="u1",
+        documents=(
+            BATCH.documents[0],
+            *(evolve(d, status="expired") for d in BATCH.documents[1:]),
+        ),
+    )
+    ended.assert_matches(SEVERAL)
+    assert [d.number for d in ended.signed_documents] == ["1"]
+
+
+def test_a_signature_needs_documents_to_match_and_they_are_said_once() -> None:
+    """An expectation without any would match everything; with both it is unclear."""
+    with pytest.raises(VerificationError, match="number of documents"):
+        OUTCOME.assert_matches(evolve(SEVERAL, documents=()))
+    with pytest.raises(GatewayError) as raised:
+        OUTCOME.assert_matches(evolve(EXPECTED, documents=ASKED))
+    assert raised.value.code == "configuration_invalid"
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,61 @@ async def test_what_is_wrong_is_named_and_nothing_exists(
     assert listed["items"] == []
 
 
+@pytest.mark.parametrize(
+    "attachments",
+    [[{"name": "a.pdf", "media_type": "application/pdf", "sha256": "0" * 64}], {}, "", 0, False],
+    ids=repr,
+)
+async def test_attachments_are_refused_and_never_left_out(api: Any, attachments: Any) -> None:
+    """422 that names the member and says what to do: no format covers them yet."""
+    await api.registered()
+    begun = len(api.upstream.begun)
+    document = {**DOCUMENTS[0], "attachments": attachments}
+    for path, body, member in (
+        ("/v1/signatures", {"document": document}, "document.attachments"),
+        (
+            "/v1/signature-batches",
+            {"documents": [DOCUMENTS[1], document]},
+            "documents[1].attachments",
+        ),
+    ):
+        status, said, _ = await api.call("POST", path, {"user_id": "u1", **body})
+        assert (status, said["code"], said["member"]) == (422, "request_invalid", member)
+        assert "sends the document alone" in said["detail"]
+    assert said["document_index"] == 1
+    assert len(api.upstream.begun) == begun
+
+
+async def test_for_whom_it_is_signed_is_told_to_keys_and_not_to_browsers(api: Any) -> None:
+    """As it was asked for, in every later answer; for one document and for several."""
+    await api.registered()
+    behalf = {"user_id": "chief01", "reason": "公假"}
+    for path, body in (
+        ("/v1/signatures", {"document": DOCUMENTS[0]}),
+        ("/v1/signature-batches", {"documents": DOCUMENTS}),
+    ):
+        asked = {"user_id": "u1", "on_behalf_of": behalf, "supersede": True, **body}
+        status, made, _ = await api.call("POST", path, asked)
+        assert (status, made["on_behalf_of"]) == (201, behalf)
+        where = f"/v1/transactions/{made['id']}"
+        assert (await api.call("GET", where))[1]["on_behalf_of"] == behalf
+        _, seen, _ = await api.call("GET", where, token=made["browser_token"])
+        assert "on_behalf_of" not in seen
+
+
+async def test_no_attachments_may_be_said(api: Any) -> None:
+    """An empty list, or null, leaves nothing out."""
+    await api.registered()
+    for attachments in ([], None):
+        body = {
+            "user_id": "u1",
+            "document": {**DOCUMENTS[0], "attachments": attachments},
+            "supersede": True,
+        }
+        status, _, _ = await api.call("POST", "/v1/signatures", body)
+        assert status == 201
+
+
 async def test_a_batch_needs_its_scope_and_is_made_once_under_a_key(small: Any) -> None:
     """A reading key is refused; the second call with the key makes nothing."""
     await small.registered()

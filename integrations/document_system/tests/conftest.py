@@ -7,21 +7,27 @@ import hashlib
 import json
 import re
 import secrets
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import CookieJar, web
+from aiohttp import CookieJar, FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 from standardwebhooks import Webhook
 
 from document_system.app import create_app
+from document_system.models import Document, Step
 from document_system.passwords import Passwords
 from document_system.seed import DEMO_PASSWORD
 from document_system.settings import Settings
+from document_system.store.documents import add_document
+from document_system.store.users import list_users
+from document_system.web.keys import DESK
 from moica_gateway import GatewayClient
 
 API_KEY = "mgk_test_document-system"
@@ -85,6 +91,8 @@ class Gateway:
         app = web.Application(middlewares=[self._guard])
         app.router.add_post("/v1/registrations", self._registration)
         app.router.add_post("/v1/signatures", self._signature)
+        app.router.add_post("/v1/signature-batches", self._signature)
+        app.router.add_post("/v1/transactions/cancel", self._recall)
         app.router.add_get("/v1/transactions/{id}", self._transaction)
         app.router.add_post("/v1/transactions/{id}/cancel", self._cancel)
         app.router.add_get("/v1/transactions/{id}/artifact", self._artifact)
@@ -96,22 +104,36 @@ class Gateway:
 
     def created(self, kind: str) -> list[tuple[str | None, Any]]:
         """Keys and bodies of the creations of that kind."""
-        path = f"/v1/{kind}s"
+        paths = {"signature": ("/v1/signatures", "/v1/signature-batches")}.get(
+            kind, (f"/v1/{kind}s",)
+        )
         return [
-            (key, body) for method, at, key, body in self.calls if (method, at) == ("POST", path)
+            (key, body) for method, at, key, body in self.calls if method == "POST" and at in paths
         ]
 
     def last(self) -> dict[str, Any]:
         """The newest transaction."""
         return list(self.transactions.values())[-1]
 
+    def sign(self, count: int, transaction: dict[str, Any] | None = None) -> None:
+        """A ticket is confirmed: the first so many documents are signed, the others are still
+        asked for."""
+        txn = transaction or self.last()
+        txn["version"] += 1
+        for document in txn["documents"][:count]:
+            document["status"] = "completed"
+
     def end(self, status: str, transaction: dict[str, Any] | None = None, **error: Any) -> None:
-        """Ends a transaction, by default the newest."""
+        """Ends a transaction, by default the newest; what is signed stays signed."""
         txn = transaction or self.last()
         txn["version"] += 1
         txn["status"] = status
         for document in txn["documents"]:
-            document["status"] = status
+            if document.get("status") != "completed":
+                document["status"] = status
+        signed = [d for d in txn["documents"] if d["status"] == "completed"]
+        if signed and status != "completed":
+            txn["partial"] = True
         if error:
             txn["error"] = json.loads(problem(200, **error).text or "")
         if status == "completed" and txn["kind"] == "registration":
@@ -130,7 +152,7 @@ class Gateway:
             }
             self.credentials[credential["id"]] = credential
             txn["credential"] = credential
-        if status == "completed" and txn["kind"] == "signature":
+        if signed:
             txn["signature"] = {
                 "format": "cades",
                 "level": "B-B",
@@ -196,6 +218,9 @@ class Gateway:
             )
         if self.refuse_creation is not None:
             return self.refuse_creation()
+        refused = self._refused(body)
+        if refused is not None:
+            return refused
         for one in self.transactions.values():
             if one["user_id"] == body["user_id"] and one["status"] == "pending":
                 if body.get("supersede"):
@@ -209,7 +234,7 @@ class Gateway:
                 )
         id_ = f"txn_{secrets.token_hex(8)}"
         expires = rfc3339(self.clock.now + timedelta(seconds=body["time_limit"]))
-        document = body.get("document")
+        documents = body.get("documents") or ([body["document"]] if "document" in body else [])
         self.transactions[id_] = {
             "id": id_,
             "version": 1,
@@ -218,7 +243,7 @@ class Gateway:
             "created_at": rfc3339(self.clock.now),
             "expires_at": expires,
             "user_id": body["user_id"],
-            "documents": [{"id": "doc-1", **document}] if document else [],
+            "documents": [{"id": f"made-{n}", **one} for n, one in enumerate(documents)],
             "match_code": "42",
             "challenges": [
                 {"channel": body.get("channel", "push"), "status": "sent", "expires_at": expires}
@@ -231,6 +256,31 @@ class Gateway:
             if request.transport is not None:
                 request.transport.abort()
         return web.json_response(self._view(self.transactions[id_], token=True), status=201)
+
+    def _refused(self, body: Any) -> web.Response | None:
+        """As the gateway does with a number that the phone could not show."""
+        for index, one in enumerate(body.get("documents", [])):
+            if "~" in one["number"]:
+                return problem(
+                    422,
+                    "request_invalid",
+                    "系統送出的資料有誤，請通知公文系統的維護人員。",
+                    member=f"documents[{index}].number",
+                    document_index=index,
+                    document_id=one["id"],
+                )
+        return None
+
+    async def _recall(self, request: web.Request) -> web.Response:
+        number = (await request.json())["document_number"]
+        found = [
+            txn
+            for txn in self.transactions.values()
+            if txn["status"] == "pending" and any(d["number"] == number for d in txn["documents"])
+        ]
+        for txn in found:
+            self.end("cancelled", txn, code="cancelled", zh="作業已取消。")
+        return web.json_response({"items": [self._view(t) for t in found], "next_cursor": None})
 
     def _view(self, txn: dict[str, Any], *, token: bool = False) -> dict[str, Any]:
         return {**txn, **({"browser_token": f"btk_{txn['id']}"} if token else {})}
@@ -254,8 +304,14 @@ class Gateway:
         return web.json_response(self._view(txn))
 
     async def _artifact(self, request: web.Request) -> web.Response:
+        txn = self.transactions[request.match_info["id"]]
+        wanted = request.query.get("document")
+        documents = [d for d in txn["documents"] if wanted in (None, d["id"])]
+        if len(documents) != 1 or documents[0].get("status") != "completed":
+            return problem(404, "not_found", "找不到")
+        of = f"{documents[0]['id']} of " if wanted else ""
         return web.Response(
-            body=b"0\x82signature of " + request.match_info["id"].encode(),
+            body=f"0\x82signature of {of}{txn['id']}".encode("latin-1"),
             headers={
                 "Content-Type": "application/pkcs7-signature",
                 "Content-Disposition": 'attachment; filename="signature.p7s"',
@@ -316,9 +372,20 @@ class Browser:
             )
         return self.page
 
-    async def post(self, path: str, **fields: str) -> Page:
+    async def post(self, path: str, **fields: str | list[str]) -> Page:
         """POST with the token of the page that is shown, redirects followed."""
-        form = {"csrf_token": self.page.value("csrf_token"), **fields}
+        form: list[tuple[str, str]] = [("csrf_token", self.page.value("csrf_token"))]
+        for name, values in fields.items():
+            form += [(name, one) for one in ([values] if isinstance(values, str) else values)]
+        async with self.client.post(path, data=form) as answer:
+            self.page = Page(answer.status, answer.url.path_qs, await answer.text(), answer.headers)
+        return self.page
+
+    async def upload(self, path: str, name: str, content: bytes) -> Page:
+        """A file, as a browser sends it; redirects followed."""
+        form = FormData(quote_fields=False)
+        form.add_field("csrf_token", self.page.value("csrf_token"))
+        form.add_field("file", BytesIO(content), filename=name)
         async with self.client.post(path, data=form) as answer:
             self.page = Page(answer.status, answer.url.path_qs, await answer.text(), answer.headers)
         return self.page
@@ -347,6 +414,12 @@ class Browser:
         gateway.end("completed")
         page = await self.get(page.path)
         return await self.post(f"{page.path}/save")
+
+    async def batch(self, *numbers: str, tab: str = "review", **fields: str) -> Page:
+        """Chosen on the dashboard, listed, 「儲存並送出」: to the window."""
+        await self.get(f"/dashboard/{tab}")
+        await self.post(f"/dashboard/{tab}/batch", number=list(numbers))
+        return await self.post("/batches", number=list(numbers), **fields)
 
     async def send_for_signing(self, number: str) -> Page:
         """From the document to the window."""
@@ -377,6 +450,47 @@ class World:
         self.clients.append(client)
         browser = Browser(client)
         return await browser.sign_in(user_id) if user_id else browser
+
+    async def lay(
+        self, holder: str, count: int, *, then: str = "secretary01", start: int = 1153000200
+    ) -> list[str]:
+        """So many documents more on a desk for review; their numbers."""
+        route = (("clerk03", "承辦"), (holder, "審核"), (then, "決行"))
+
+        def add(db: sqlite3.Connection) -> list[str]:
+            numbers = [str(start + n) for n in range(count)]
+            by_id = {one.user_id: one for one in list_users(db)}
+            for number in numbers:
+                steps = tuple(
+                    Step(position=at, user=by_id[who], role=role, passed_at=None)
+                    for at, (who, role) in enumerate(route)
+                )
+                add_document(
+                    db,
+                    Document(
+                        number=number,
+                        subject=f"第 {number} 號公文，請核示。",
+                        body="一、內容。",
+                        from_agency="無",
+                        state="待核",
+                        received_at=START,
+                        due_at=START + timedelta(days=8),
+                        position=1,
+                        sealed=False,
+                        signed_version=None,
+                        route=steps,
+                    ),
+                )
+            return numbers
+
+        return await self.app[DESK].database.run(add)
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Straight from the file."""
+        with sqlite3.connect(self.data / "document-system.sqlite3") as db:
+            found = db.execute(statement, values).fetchall()
+        db.close()
+        return found
 
     async def webhook(
         self,

@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,10 @@ from document_system.passwords import Passwords
 from document_system.seed import USERS
 from document_system.settings import Settings, read_secret
 from document_system.store import confirmations
+from document_system.store.documents import list_signatures
 from document_system.web.keys import ASKING, DESK, SETTINGS
+
+SCHEMA_2 = Path(__file__).with_name("schema_v2.sql")
 
 SECRETS = {
     "DOCUMENT_SYSTEM_API_KEY": "mgk_test_x",
@@ -131,7 +133,7 @@ def test_a_secret_comes_from_its_file_first(tmp_path: Path) -> None:
 
 async def test_a_database_of_the_first_version_goes_on(tmp_path: Path) -> None:
     """What waited for a phone then is taken up with the body that it had; a second start too."""
-    schema = resources.files("document_system").joinpath("schema.sql").read_text("utf-8")
+    schema = SCHEMA_2.read_text(encoding="utf-8")
     first = "\n".join(
         line for line in schema.splitlines() if not line.startswith(("  channel ", "  supersede "))
     )
@@ -151,6 +153,96 @@ async def test_a_database_of_the_first_version_goes_on(tmp_path: Path) -> None:
         await database.close()
         assert found is not None
         assert (found.channel, found.supersede, found.open) == ("push", False, True)
+
+
+async def test_a_database_of_the_second_version_keeps_what_was_signed(tmp_path: Path) -> None:
+    """Signed and open signatures, registrations, order, triggers; and it may hold batches now."""
+    path = tmp_path / "document-system.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.executescript(f"{SCHEMA_2.read_text(encoding='utf-8')}\nPRAGMA user_version = 2;")
+        db.execute("INSERT INTO users VALUES ('u', 'n', 't', 'o', 'h')")
+        for number in ("1", "2"):
+            db.execute(
+                "INSERT INTO documents (number, subject, body, from_agency, state, received_at, "
+                "due_at) VALUES (?, 's', 'b', 'f', 's', '2026-04-30', '2026-04-30')",
+                (number,),
+            )
+            db.execute(
+                "INSERT INTO versions VALUES (?, 1, x'61', 'aa', 'text/plain', '2026-04-30', 'u')",
+                (number,),
+            )
+        for id_, kind, status, number in (
+            ("z", "signature", "expired", "1"),
+            ("b", "registration", "completed", None),
+            ("c", "signature", "completed", "1"),
+            ("a", "signature", "pending", "2"),
+        ):
+            db.execute(
+                "INSERT INTO confirmations (id, kind, user_id, idempotency_key, time_limit, "
+                "status, created_at, ended_at, number, version, sha256, transaction_id) "
+                "VALUES (?, ?, 'u', ?, 60, ?, '2026-04-30', '2026-04-30', ?, ?, ?, ?)",
+                (id_, kind, id_, status, number, 1 if number else None, number and "aa", id_),
+            )
+        db.execute(
+            "INSERT INTO signatures VALUES ('1', 1, 'c', 'u', 'n', 'i', 's', '2026-04-30', x'01')"
+        )
+    db.close()
+    database = Database(path)
+    await database.open()
+    one = await database.run(confirmations.find_confirmation, "c")
+    waiting = await database.run(confirmations.open_signature, "2")
+    latest = await database.run(confirmations.latest_signature, "1")
+    [signature] = await database.run(list_signatures, "1")
+    await database.close()
+    assert one is not None
+    assert waiting is not None
+    assert latest is not None
+    assert (one.single and one.single.status, waiting.id, latest.id) == ("completed", "a", "c")
+    assert (signature.artifact, signature.behalf_of) == (b"\x01", None)
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA foreign_keys = ON")
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        with pytest.raises(sqlite3.IntegrityError, match="never changed"):
+            db.execute("UPDATE signatures SET artifact = x'00'")
+        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+            db.execute("INSERT INTO items VALUES ('c', 1, '2', 1, 'aa', 'pending', NULL, NULL)")
+    db.close()
+
+
+async def test_an_upgraded_database_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
+    """Name by name, column by column, index by index."""
+
+    async def shape(folder: Path) -> list[tuple[str, ...]]:
+        database = Database(folder / "document-system.sqlite3")
+        await database.open()
+
+        def read(db: sqlite3.Connection) -> list[tuple[str, ...]]:
+            names = [
+                row["name"] for row in db.execute("SELECT name FROM sqlite_schema ORDER BY name")
+            ]
+            columns = [
+                (table, *map(str, tuple(column)[1:]))
+                for table in names
+                for column in db.execute(f"PRAGMA table_info({table})")
+            ]
+            keys = [
+                (table, *map(str, tuple(key)))
+                for table in names
+                for key in db.execute(f"PRAGMA foreign_key_list({table})")
+            ]
+            return [*((name,) for name in names), *columns, *keys]
+
+        found = await database.run(read)
+        await database.close()
+        return found
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    with sqlite3.connect(old / "document-system.sqlite3") as db:
+        db.executescript(f"{SCHEMA_2.read_text(encoding='utf-8')}\nPRAGMA user_version = 2;")
+    db.close()
+    assert await shape(old) == await shape(new)
 
 
 async def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:

@@ -26,6 +26,13 @@ POSTS = [
     f"/documents/{NUMBER}/submit",
     f"/documents/{NUMBER}/sign",
     f"/documents/{NUMBER}/send",
+    f"/documents/{NUMBER}/recall",
+    f"/documents/{NUMBER}/attachments",
+    "/batches",
+    "/batches/cnf_x/send",
+    "/batches/cnf_x/cancel",
+    "/deputies",
+    "/deputies/clerk02/end",
 ]
 
 
@@ -81,15 +88,6 @@ async def test_the_certificate_page_is_the_manuals(world: Any) -> None:
         "儲存",
     ):
         assert words in page.words
-
-
-async def test_several_at_once_is_honestly_not_offered(world: Any) -> None:
-    """連續簽章 says that this demo does not do it yet; nothing is asked."""
-    browser = await world.browser("clerk01")
-    await browser.get("/dashboard/main")
-    page = await browser.post("/dashboard/main/batch", number=NUMBER)
-    assert "本示範尚未提供「連續簽章」" in page.words
-    assert not world.gateway.transactions
 
 
 async def test_a_wrong_password_opens_nothing(world: Any) -> None:

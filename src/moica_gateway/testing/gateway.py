@@ -303,6 +303,7 @@ class FakeGateway:
             tickets=max(1, -(-len(documents) // _TICKET)),
             challenges=(self._asked_by(request.channel, lives),),
             user_id=request.user_id,
+            on_behalf_of=getattr(request, "on_behalf_of", None),
             metadata=request.metadata,
         )
         self._transactions[made.id] = made

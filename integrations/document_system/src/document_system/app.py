@@ -21,9 +21,12 @@ from document_system.seed import DEMO_PASSWORD, seed
 from document_system.settings import Settings
 from document_system.signing import Signing
 from document_system.web import (
+    attachments,
     auth,
+    batches,
     certificates,
     dashboard,
+    deputies,
     documents,
     health,
     keys,
@@ -34,6 +37,7 @@ from document_system.web.faults import faults
 from document_system.web.render import make_templates
 from document_system.web.security import RELAY_PATH, headers, sessions
 from document_system.web.throttle import Throttle
+from document_system.withdrawing import Withdrawing
 from moica_gateway import GatewayClient
 from moica_gateway.relay import relay_app
 from moica_gateway.webhooks import WebhookReceiver
@@ -70,7 +74,8 @@ def create_app(
     receiver = WebhookReceiver(settings.webhook_secret)
     desk = Desk(database=database, client=client, clock=clock, time_limit=settings.sign_time_limit)
     asking = Asking(desk)
-    signing = Signing(desk, asking)
+    withdrawing = Withdrawing(desk, asking)
+    signing = Signing(desk, asking, withdrawing)
     registering = Registering(desk, asking)
 
     app = web.Application(middlewares=[headers, faults, sessions], client_max_size=_BODY_MOST)
@@ -79,12 +84,26 @@ def create_app(
     app[keys.ASKING] = asking
     app[keys.SIGNING] = signing
     app[keys.REGISTERING] = registering
-    app[keys.FOLLOW_UP] = FollowUp(desk, asking, signing, registering, settings.look_interval)
+    app[keys.WITHDRAWING] = withdrawing
+    app[keys.FOLLOW_UP] = FollowUp(
+        desk, asking, signing, registering, withdrawing, settings.look_interval
+    )
     app[keys.RECEIVER] = receiver
     app[keys.PASSWORDS] = passwords or Passwords()
     app[keys.TEMPLATES] = make_templates()
     app[keys.THROTTLE] = Throttle(clock)
-    for module in (auth, dashboard, certificates, documents, signings, webhooks, health):
+    for module in (
+        auth,
+        dashboard,
+        certificates,
+        deputies,
+        documents,
+        attachments,
+        signings,
+        batches,
+        webhooks,
+        health,
+    ):
         app.add_routes(module.routes)
     app.router.add_static("/static/", Path(str(resources.files("document_system") / "static")))
     app.add_subapp(RELAY_PATH, relay_app(settings.gateway_url))

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import logging
 import secrets
+import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
@@ -22,7 +23,7 @@ from attrs import frozen
 
 from document_system.database import Database
 from document_system.errors import Refused
-from document_system.models import Confirmation, CredentialFacts, Signature, User
+from document_system.models import Confirmation, CredentialFacts, Item, Signature, User
 from document_system.outcomes import Applied, apply_outcome, message_of
 from document_system.store import certificates, confirmations, documents, users
 from moica_gateway import GatewayClient
@@ -112,6 +113,7 @@ class Asking:
                     code=e.code,
                     message=message_of(e.problem, self._desk.clock()),
                     open_transaction=str(opened) if e.code == "transaction_open" else None,
+                    refused=_refused(current, e),
                     now=self._desk.clock(),
                 )
                 return await self.reload(current)
@@ -123,10 +125,16 @@ class Asking:
                 match_code=made.match_code,
                 expires_at=made.expires_at,
             )
-            await self._record(made)
-            return await self.reload(current)
+            await self.record(made)
+            current = await self.reload(current)
+        if current.transaction_id is None:
+            # Taken back while the gateway was making it: nobody waits for that phone any more.
+            with contextlib.suppress(GatewayError):
+                await self._desk.client.cancel(made.id)
+        return current
 
-    async def _record(self, view: TransactionView) -> Applied:
+    async def record(self, view: TransactionView) -> Applied:
+        """What an answer of the gateway says."""
         applied = await self._desk.database.run(
             apply_outcome, Outcome.of_transaction(view), webhook_id=None, now=self._desk.clock()
         )
@@ -152,23 +160,18 @@ class Asking:
         except TimeoutError as e:
             raise error("upstream_unreachable", "expected an answer of the gateway in time") from e
         if confirmation.open:
-            if await self._record(view) is Applied.MISMATCH:
+            if await self.record(view) is Applied.MISMATCH:
                 raise Refused("簽章閘道的回覆與送出的公文不符，已停止作業，請通知系統管理者。")
             confirmation = await self.reload(confirmation)
-        if confirmation.status == "completed":
+        if not confirmation.open and await self._unfetched(confirmation):
             await self._fetch(confirmation, view)
             confirmation = await self.reload(confirmation)
         return confirmation
 
     async def _unfetched(self, confirmation: Confirmation) -> bool:
-        if confirmation.status != "completed":
-            return False
-        if confirmation.number is None or confirmation.version is None:
-            return confirmation.credential is None
-        stored = await self._desk.database.run(
-            documents.signature_of, confirmation.number, confirmation.version
-        )
-        return stored is None
+        if confirmation.kind == "registration":
+            return confirmation.status == "completed" and confirmation.credential is None
+        return bool(await self._desk.database.run(_without_artifact, confirmation))
 
     async def _fetch(self, confirmation: Confirmation, view: TransactionView) -> None:
         if confirmation.kind == "registration":
@@ -189,14 +192,15 @@ class Asking:
                 ),
             )
             return
-        await self._fetch_signature(confirmation, view)
+        await self._fetch_signatures(confirmation, view)
 
-    async def _fetch_signature(self, confirmation: Confirmation, view: TransactionView) -> None:
-        number, version = confirmation.number, confirmation.version
-        if view.signature is None or number is None or version is None:
+    async def _fetch_signatures(self, confirmation: Confirmation, view: TransactionView) -> None:
+        if view.signature is None:
             _log.error("gateway.signature_missing confirmation=%s", confirmation.id)
             return
-        signer = await self._desk.database.run(users.find_user, confirmation.user_id)
+        database = self._desk.database
+        signer = await database.run(users.find_user, confirmation.user_id)
+        behalf = await database.run(users.find_user, confirmation.behalf_of or "")
         facts = await self._signer_facts(
             confirmation.user_id, hashlib.sha256(view.signature.certificate.der).hexdigest()
         )
@@ -204,21 +208,27 @@ class Asking:
             # Signed, says the gateway, but with a certificate that nobody registered here.
             _log.error("gateway.certificate_unknown confirmation=%s", confirmation.id)
             return
-        artifact = await self._desk.client.artifact(view.id)
-        await self._desk.database.run(
-            documents.add_signature,
-            Signature(
-                number=number,
-                version=version,
-                confirmation_id=confirmation.id,
-                user_id=confirmation.user_id,
-                signer_name=signer.name,
-                issuer_name=facts[0],
-                serial_number=facts[1],
-                signed_at=view.signature.signed_at,
-                artifact=artifact.data,
-            ),
-        )
+        for item in await database.run(_without_artifact, confirmation):
+            artifact = await self._desk.client.artifact(
+                view.id, item.document_id if len(confirmation.items) > 1 else None
+            )
+            await database.run(
+                documents.add_signature,
+                Signature(
+                    number=item.number,
+                    version=item.version,
+                    confirmation_id=confirmation.id,
+                    user_id=confirmation.user_id,
+                    signer_name=signer.name,
+                    issuer_name=facts[0],
+                    serial_number=facts[1],
+                    signed_at=view.signature.signed_at,
+                    artifact=artifact.data,
+                    behalf_of=confirmation.behalf_of,
+                    behalf_name=f"{behalf.title} {behalf.name}" if behalf else None,
+                    behalf_reason=confirmation.behalf_reason,
+                ),
+            )
 
     async def _signer_facts(self, user_id: str, fingerprint: str) -> tuple[str, str] | None:
         saved = await self._desk.database.run(certificates.list_certificates, user_id)
@@ -252,7 +262,7 @@ class Asking:
                 )
                 return await self.reload(current)
             view = await self._desk.client.cancel(current.transaction_id)
-            await self._record(view)
+            await self.record(view)
             return await self.reload(current)
 
     async def other(self, confirmation: Confirmation) -> Confirmation | None:
@@ -270,3 +280,21 @@ class Asking:
         if other is not None and other.open:
             with contextlib.suppress(GatewayError, Refused):
                 await self.look(other)
+
+
+def _without_artifact(db: sqlite3.Connection, confirmation: Confirmation) -> list[Item]:
+    return [
+        one
+        for one in confirmation.signed
+        if documents.signature_of(db, one.number, one.version) is None
+    ]
+
+
+def _refused(confirmation: Confirmation, e: GatewayError) -> Item | None:
+    """The document of several that the gateway objects to."""
+    index = e.problem.extra.get("document_index")
+    if not isinstance(index, int) or not 0 <= index < len(confirmation.items):
+        return None
+    item = confirmation.items[index]
+    named = e.problem.extra.get("document_id", item.document_id)
+    return item if named == item.document_id else None

@@ -22,7 +22,7 @@ __all__ = ["Database"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _UPGRADES = {
     1: (
         "ALTER TABLE confirmations ADD COLUMN channel TEXT NOT NULL DEFAULT 'push' "
@@ -30,6 +30,7 @@ _UPGRADES = {
         "ALTER TABLE confirmations ADD COLUMN supersede INTEGER NOT NULL DEFAULT 0 "
         "CHECK (supersede IN (0, 1));"
     ),
+    2: resources.files("document_system").joinpath("upgrade_3.sql").read_text("utf-8"),
 }
 """By the version that is found: what makes it the next one."""
 
@@ -101,8 +102,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
         _migrate(connection, path)
+        # After an upgrade, which may write anew what others refer to.
+        connection.execute("PRAGMA foreign_keys = ON")
         path.chmod(0o600)
     except (OSError, sqlite3.Error) as e:
         connection.close()

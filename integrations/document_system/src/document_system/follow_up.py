@@ -1,4 +1,5 @@
-"""What happens without anybody looking: lost webhooks, lost answers, artifacts not fetched yet.
+"""What happens without anybody looking: lost webhooks, lost answers, artifacts not fetched yet,
+and withdrawals that the gateway has not heard of.
 
 It only asks the gateway; deciding is `apply_outcome`'s.
 """
@@ -16,6 +17,7 @@ from document_system.models import Confirmation
 from document_system.registering import Registering
 from document_system.signing import Signing
 from document_system.store import confirmations
+from document_system.withdrawing import Withdrawing
 from moica_gateway.errors import GatewayError
 
 __all__ = ["FollowUp"]
@@ -38,12 +40,14 @@ class FollowUp:
         asking: Asking,
         signing: Signing,
         registering: Registering,
+        withdrawing: Withdrawing,
         interval: float,
     ) -> None:
         self._desk = desk
         self._asking = asking
         self._signing = signing
         self._registering = registering
+        self._withdrawing = withdrawing
         self._interval = interval
         self._awake = asyncio.Event()
 
@@ -66,7 +70,8 @@ class FollowUp:
             self._awake.clear()
 
     async def once(self) -> None:
-        """One round over everything that is open or not fetched."""
+        """One round over everything that is open, not fetched, or not told."""
+        await self._withdrawing.tell_soon()
         waiting = await self._desk.database.run(confirmations.list_open)
         unfetched = await self._desk.database.run(
             confirmations.list_unfetched, self._desk.clock() - _FETCH_FOR

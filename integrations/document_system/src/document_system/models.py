@@ -14,12 +14,17 @@ from attrs import field, frozen
 __all__ = [
     "ENDED",
     "OPEN",
+    "Attachment",
+    "Behalf",
     "Certificate",
     "Channel",
     "Confirmation",
     "CredentialFacts",
+    "Deputy",
     "Document",
     "FrozenVersion",
+    "Item",
+    "ItemStatus",
     "Kind",
     "Notice",
     "Signature",
@@ -32,6 +37,9 @@ __all__ = [
 Channel = Literal["push", "qr"]
 Kind = Literal["registration", "signature"]
 Status = Literal["starting", "pending", "completed", "rejected", "expired", "failed", "cancelled"]
+ItemStatus = Literal[
+    "pending", "completed", "rejected", "expired", "failed", "cancelled", "refused"
+]
 
 OPEN: Final = ("starting", "pending")
 ENDED: Final = ("completed", "rejected", "expired", "failed", "cancelled")
@@ -110,6 +118,37 @@ class Document:
 
 
 @frozen(kw_only=True)
+class Attachment:
+    """A file of a document: its own (附件), or one that came with it (來文附件)."""
+
+    id: str
+    number: str
+    kind: Literal["own", "incoming"]
+    name: str
+    media_type: str
+    sha256: str
+    content: bytes = field(repr=False)
+    removed_at: datetime | None
+
+
+@frozen(kw_only=True)
+class Deputy:
+    """Who may sign for somebody, and until when."""
+
+    user: User
+    deputy: User
+    until: datetime
+
+
+@frozen(kw_only=True)
+class Behalf:
+    """代理: for whom it is signed, and why."""
+
+    user: User
+    reason: str
+
+
+@frozen(kw_only=True)
 class FrozenVersion:
     """The bytes that a signature covers."""
 
@@ -176,6 +215,24 @@ class CredentialFacts:
 
 
 @frozen(kw_only=True)
+class Item:
+    """One frozen version that a confirmation covers, and what became of it."""
+
+    position: int
+    number: str
+    version: int
+    sha256: str
+    status: ItemStatus
+    error_code: str | None
+    error_message: str | None
+
+    @property
+    def document_id(self) -> str:
+        """What the gateway calls it within its transaction."""
+        return f"doc-{self.position + 1}"
+
+
+@frozen(kw_only=True)
 class Confirmation:
     """One request to the gateway that a person confirms on the phone.
 
@@ -198,14 +255,16 @@ class Confirmation:
     browser_token: str | None = field(repr=False)
     match_code: str | None
     expires_at: datetime | None
-    number: str | None
-    version: int | None
-    sha256: str | None
     error_code: str | None
     error_message: str | None
     open_transaction: str | None
     credential: CredentialFacts | None
     saved_at: datetime | None
+    behalf_of: str | None
+    """The user id of whom it is signed for, where a deputy signs."""
+    behalf_reason: str | None
+    items: tuple[Item, ...]
+    """What is signed, in order; none for a registration."""
 
     @property
     def open(self) -> bool:
@@ -217,8 +276,27 @@ class Confirmation:
         """The status as the pages tell it: ``starting`` is ours and means pending."""
         return "pending" if self.open else self.status
 
+    @property
+    def single(self) -> Item | None:
+        """The only document; None for a registration and for a batch."""
+        return self.items[0] if len(self.items) == 1 else None
+
+    def item(self, number: str) -> Item | None:
+        """The one over that document."""
+        return next((one for one in self.items if one.number == number), None)
+
+    @property
+    def signed(self) -> tuple[Item, ...]:
+        """What is signed, whatever became of the others."""
+        return tuple(one for one in self.items if one.status == "completed")
+
+    @property
+    def holder(self) -> str:
+        """The user id of whose desk it is signed from."""
+        return self.behalf_of or self.user_id
+
     @classmethod
-    def from_row(cls, row: sqlite3.Row) -> Confirmation:
+    def from_row(cls, row: sqlite3.Row, items: tuple[Item, ...]) -> Confirmation:
         """From ``SELECT *``."""
         value = dict(row)
         credential = value.pop("credential")
@@ -231,6 +309,7 @@ class Confirmation:
                 "saved_at": time_or_none(value["saved_at"]),
             },
             credential=CredentialFacts.from_json(credential) if credential else None,
+            items=items,
         )
 
 
@@ -247,3 +326,6 @@ class Signature:
     serial_number: str
     signed_at: datetime
     artifact: bytes = field(repr=False)
+    behalf_of: str | None
+    behalf_name: str | None
+    behalf_reason: str | None

@@ -19,7 +19,7 @@ from document_system.models import Confirmation, Status
 from document_system.roc import roc_time
 from document_system.store import confirmations, documents
 from moica_gateway.errors import Problem, VerificationError
-from moica_gateway.outcomes import Expectation, Outcome
+from moica_gateway.outcomes import Expectation, ExpectedDocument, Outcome
 
 _STATUSES: Final[Mapping[str, Status]] = {
     "pending": "pending",
@@ -29,6 +29,12 @@ _STATUSES: Final[Mapping[str, Status]] = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
+_MEMBERS: Final[Mapping[str, str]] = {
+    "number": "公文文號含有手機畫面不能顯示的字元，或超過 50 字，無法以此文號簽章；"
+    "請洽系統管理者更正文號。",
+    "documents": "一次選擇的公文超過簽章閘道的上限，請減少件數後再試。",
+}
+"""What a clerk can do about a member that the gateway refuses; its own word speaks to us."""
 
 _LONGEST_WAIT: Final = 86_400
 """Seconds. What is said to take longer is no waiting time."""
@@ -64,6 +70,9 @@ def message_of(problem: Problem, now: datetime | None = None) -> str:
         problem: The gateway's.
         now: Where given, and the problem says how long to wait, the time is said as well.
     """
+    member = str(problem.extra.get("member") or "").rpartition("]")[2].rpartition(".")[2]
+    if problem.code == "request_invalid" and member in _MEMBERS:
+        return _MEMBERS[member]
     if problem.code in ("unauthenticated", "forbidden"):
         # The catalogue's word speaks of the caller's sign-in; here the caller is this server.
         return "公文系統與簽章閘道之間的設定有誤，請通知系統管理者。"
@@ -105,6 +114,12 @@ def apply_outcome(
     status = _STATUSES.get(outcome.status)
     if status is None:
         return Applied.MISMATCH
+    waiting = {(one.number, str(one.version)): one for one in ours.items if one.status == "pending"}
+    signed = [
+        waiting[which]
+        for one in outcome.signed_documents
+        if (which := (one.number, one.version or "")) in waiting
+    ]
     recorded = confirmations.advance(
         db,
         ours.id,
@@ -113,12 +128,13 @@ def apply_outcome(
         error_code=outcome.error.code if outcome.error else None,
         error_message=message_of(outcome.error) if outcome.error else None,
         expires_at=outcome.expires_at,
+        signed=signed,
         now=now,
     )
     if not recorded:
         return Applied.OLDER
-    if status == "completed" and ours.number is not None and ours.version is not None:
-        documents.mark_signed(db, ours.number, ours.version, ours.user_id)
+    for one in signed:
+        documents.mark_signed(db, one.number, one.version, ours.holder)
     return Applied.RECORDED
 
 
@@ -127,7 +143,8 @@ def _expectation(ours: Confirmation) -> Expectation:
         transaction_id=ours.transaction_id,
         kind=ours.kind,
         user_id=ours.user_id,
-        number=ours.number,
-        version=str(ours.version) if ours.version is not None else None,
-        sha256=ours.sha256,
+        documents=tuple(
+            ExpectedDocument(number=one.number, version=str(one.version), sha256=one.sha256)
+            for one in ours.items
+        ),
     )

@@ -58,6 +58,34 @@ BEGIN SELECT RAISE(ABORT, 'a frozen version is never changed'); END;
 CREATE TRIGGER versions_remain BEFORE DELETE ON versions
 BEGIN SELECT RAISE(ABORT, 'a frozen version is never removed'); END;
 
+-- A file is never changed: another one takes its place. What was signed over stays to be fetched.
+CREATE TABLE attachments (
+  id         TEXT PRIMARY KEY,
+  number     TEXT NOT NULL REFERENCES documents,
+  kind       TEXT NOT NULL CHECK (kind IN ('own', 'incoming')),
+  name       TEXT NOT NULL,
+  media_type TEXT NOT NULL,
+  sha256     TEXT NOT NULL,
+  content    BLOB NOT NULL,
+  added_at   TEXT NOT NULL,
+  removed_at TEXT
+);
+CREATE INDEX attachments_of_document ON attachments (number);
+CREATE TRIGGER attachments_stay BEFORE UPDATE OF id, number, kind, name, media_type, sha256,
+  content, added_at ON attachments
+BEGIN SELECT RAISE(ABORT, 'an attachment is never changed'); END;
+CREATE TRIGGER attachments_remain BEFORE DELETE ON attachments
+BEGIN SELECT RAISE(ABORT, 'an attachment is never removed'); END;
+
+-- Who may sign for whom, and until when.
+CREATE TABLE deputies (
+  user_id   TEXT NOT NULL REFERENCES users,
+  deputy_id TEXT NOT NULL REFERENCES users,
+  until     TEXT NOT NULL,
+  PRIMARY KEY (user_id, deputy_id),
+  CHECK (user_id <> deputy_id)
+);
+
 CREATE TABLE certificates (
   id            TEXT PRIMARY KEY,
   user_id       TEXT NOT NULL REFERENCES users,
@@ -91,31 +119,56 @@ CREATE TABLE confirmations (
   browser_token   TEXT,
   match_code      TEXT,
   expires_at      TEXT,
-  number          TEXT,
-  version         INTEGER,
-  sha256          TEXT,
   error_code      TEXT,
   error_message   TEXT,
   open_transaction TEXT,
   credential      TEXT,
   saved_at        TEXT,
-  FOREIGN KEY (number, version) REFERENCES versions
+  behalf_of       TEXT REFERENCES users,
+  behalf_reason   TEXT,
+  CHECK ((behalf_of IS NULL) = (behalf_reason IS NULL))
 );
-CREATE UNIQUE INDEX one_open_signature ON confirmations (number)
-  WHERE kind = 'signature' AND status IN ('starting', 'pending');
 CREATE INDEX open_confirmations ON confirmations (status)
   WHERE status IN ('starting', 'pending');
+
+-- The frozen versions that one confirmation covers, each with its own outcome.
+CREATE TABLE items (
+  confirmation_id TEXT NOT NULL REFERENCES confirmations,
+  position        INTEGER NOT NULL,
+  number          TEXT NOT NULL,
+  version         INTEGER NOT NULL,
+  sha256          TEXT NOT NULL,
+  status          TEXT NOT NULL CHECK (status IN
+                    ('pending', 'completed', 'rejected', 'expired', 'failed', 'cancelled',
+                     'refused')),
+  error_code      TEXT,
+  error_message   TEXT,
+  PRIMARY KEY (confirmation_id, position),
+  UNIQUE (confirmation_id, number),
+  FOREIGN KEY (number, version) REFERENCES versions
+);
+CREATE INDEX items_of_document ON items (number);
+CREATE UNIQUE INDEX one_open_signature ON items (number) WHERE status = 'pending';
+
+-- Recalled or changed while a signature was open: the gateway is still to be told.
+CREATE TABLE withdrawals (
+  number       TEXT PRIMARY KEY REFERENCES documents,
+  requested_at TEXT NOT NULL
+);
 
 CREATE TABLE signatures (
   number          TEXT NOT NULL,
   version         INTEGER NOT NULL,
-  confirmation_id TEXT NOT NULL UNIQUE REFERENCES confirmations,
+  confirmation_id TEXT NOT NULL REFERENCES confirmations,
   user_id         TEXT NOT NULL REFERENCES users,
   signer_name     TEXT NOT NULL,
   issuer_name     TEXT NOT NULL,
   serial_number   TEXT NOT NULL,
   signed_at       TEXT NOT NULL,
   artifact        BLOB NOT NULL,
+  behalf_of       TEXT REFERENCES users,
+  behalf_name     TEXT,
+  behalf_reason   TEXT,
   PRIMARY KEY (number, version),
   FOREIGN KEY (number, version) REFERENCES versions
 );

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from document_system.models import Document, Step, User
 from document_system.roc import TAIPEI
+from document_system.store.attachments import add_attachment
+from document_system.store.deputies import add_deputy
 from document_system.store.documents import add_document
 from document_system.store.users import add_user, has_users
 
@@ -138,7 +140,47 @@ def _documents() -> tuple[Document, ...]:
             state="待核",
             position=1,
         ),
+        _document(
+            "1153000152",
+            "檢陳本校115年度資訊設備維護契約(草案)1份，請核示。",
+            "一、現行契約於115年6月30日屆滿。\n二、檢附契約草案及教育部來函，奉核後辦理公告。",
+            _at(9, 52, 40),
+            route=_upward("clerk04"),
+            from_agency="教育部",
+            state="待核",
+            position=1,
+        ),
+        _document(
+            "1153000153",
+            "有關本校宿舍網路維護時段調整一案，請核示。",
+            "一、為減少影響，擬調整至每週三上午6時至8時。\n二、奉核後公告周知。",
+            _at(10, 3, 5),
+            route=_upward("clerk05"),
+            state="待核",
+            position=1,
+        ),
+        _document(
+            "1153000150~1",
+            "（示範）文號含有手機畫面不能顯示的字元，送出簽章前即被退回。",
+            "一、與其他公文一併「連續簽章」時，僅此件被退回，其餘可繼續辦理。",
+            _at(9, 12, 0),
+            route=_upward("clerk03"),
+            state="待核",
+            position=1,
+        ),
     )
+
+
+_ATTACHMENTS: Final[tuple[tuple[str, Literal["own", "incoming"], str, str], ...]] = (
+    (
+        "1153000152",
+        "own",
+        "契約草案.txt",
+        "第一條　維護範圍：資訊設備。\n第二條　期間：一年。\n",
+    ),
+    ("1153000152", "incoming", "教育部來函.txt", "請貴校依規定期程辦理資訊設備維護採購。\n"),
+    ("1153000166", "incoming", "演練須知.txt", "演練期間：115年5月18日至5月22日。\n"),
+)
 
 
 def seed(db: sqlite3.Connection, password_hash: str) -> bool:
@@ -157,4 +199,16 @@ def seed(db: sqlite3.Connection, password_hash: str) -> bool:
         add_user(db, user, password_hash)
     for document in _documents():
         add_document(db, document)
+    for at, (number, kind, name, text) in enumerate(_ATTACHMENTS, 1):
+        add_attachment(
+            db,
+            f"att_demo{at}",
+            number,
+            kind=kind,
+            name=name,
+            media_type="text/plain",
+            content=text.encode(),
+            now=_at(9, 0, 0),
+        )
+    add_deputy(db, "secretary01", "chief01", datetime(2099, 12, 31, 23, 59, tzinfo=TAIPEI))
     return True

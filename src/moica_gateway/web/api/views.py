@@ -11,6 +11,7 @@ from moica_gateway.wire import (
     CheckView,
     CredentialView,
     DocumentView,
+    OnBehalfOf,
     SignatureView,
     TransactionView,
 )
@@ -69,6 +70,11 @@ async def transaction_view(
         error=seen_by_browser.error,
         assurance=seen_by_browser.assurance,
         user_id=transaction.user_id or None,
+        on_behalf_of=OnBehalfOf(
+            user_id=transaction.on_behalf_of.user_id, reason=transaction.on_behalf_of.reason
+        )
+        if transaction.on_behalf_of
+        else None,
         partial=seen_by_browser.partial,
         ticket=seen_by_browser.ticket,
         tickets=seen_by_browser.tickets,

@@ -19,10 +19,19 @@ for (const widget of document.querySelectorAll("moica-transaction")) {
 }
 
 for (const table of document.querySelectorAll("table[data-select]")) {
-  const shown = document.querySelector("[data-selected]");
+  const shown = (table.closest("form") || document).querySelector("[data-selected]");
+  const boxes = [...table.querySelectorAll("tbody input[type=checkbox]")];
+  const all = table.querySelector("[data-all]");
   const count = () => {
-    shown.textContent = String(table.querySelectorAll("input:checked").length);
+    const chosen = boxes.filter((box) => box.checked).length;
+    shown.textContent = String(chosen);
+    all.checked = chosen > 0 && chosen === boxes.length;
+    all.indeterminate = chosen > 0 && chosen < boxes.length;
   };
+  all.parentElement.hidden = !boxes.length;
+  all.addEventListener("change", () => {
+    for (const box of boxes) box.checked = all.checked;
+  });
   table.addEventListener("change", count);
   count();
 }

@@ -17,10 +17,12 @@ __all__ = [
     "find_version",
     "freeze",
     "list_desk",
+    "list_sent",
     "list_signatures",
     "mark_signed",
     "pass_on",
     "place_seal",
+    "recall",
     "remove_seal",
     "signature_of",
 ]
@@ -102,21 +104,45 @@ def find_document(db: sqlite3.Connection, number: str) -> Document | None:
 
 
 def list_desk(
-    db: sqlite3.Connection, user_id: str, roles: Sequence[str], *, limit: int, offset: int
+    db: sqlite3.Connection,
+    user_ids: Sequence[str],
+    roles: Sequence[str],
+    *,
+    limit: int,
+    offset: int,
 ) -> tuple[list[Document], int]:
-    """What lies on this user's desk in one of these roles: a page of it, and how many in all."""
-    marks = ",".join("?" * len(roles))
+    """What lies on these users' desks in one of these roles: a page of it, and how many in all."""
     where = (
         "FROM documents JOIN route USING (number, position) "
-        f"WHERE route.user_id = ? AND route.role IN ({marks})"
+        f"WHERE route.user_id IN ({_marks(user_ids)}) AND route.role IN ({_marks(roles)})"
     )
     # Only question marks are put together here; every value is bound.
-    count = db.execute(f"SELECT count(*) {where}", (user_id, *roles)).fetchone()[0]
+    count = db.execute(f"SELECT count(*) {where}", (*user_ids, *roles)).fetchone()[0]
     rows = db.execute(
         f"SELECT documents.* {where} ORDER BY received_at DESC, number LIMIT ? OFFSET ?",
-        (user_id, *roles, limit, offset),
+        (*user_ids, *roles, limit, offset),
     ).fetchall()
     return [_document(db, row) for row in rows], count
+
+
+def list_sent(
+    db: sqlite3.Connection, user_id: str, *, limit: int, offset: int
+) -> tuple[list[Document], int]:
+    """What this user has begun and passed on: a page of it, and how many in all."""
+    where = (
+        "FROM documents JOIN route USING (number) "
+        "WHERE route.user_id = ? AND route.position = 0 AND documents.position > 0"
+    )
+    count = db.execute(f"SELECT count(*) {where}", (user_id,)).fetchone()[0]
+    rows = db.execute(
+        f"SELECT documents.* {where} ORDER BY received_at DESC, number LIMIT ? OFFSET ?",
+        (user_id, limit, offset),
+    ).fetchall()
+    return [_document(db, row) for row in rows], count
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ",".join("?" * len(values))
 
 
 def edit_document(db: sqlite3.Connection, number: str, subject: str, body: str) -> None:
@@ -218,6 +244,16 @@ def pass_on(db: sqlite3.Connection, document: Document, now: datetime) -> Step |
     return following
 
 
+def recall(db: sqlite3.Connection, document: Document) -> None:
+    """「抽回」: back to who began it, to be sealed and signed anew; signatures stay on record."""
+    db.execute(
+        "UPDATE documents SET position = 0, state = '已抽回', sealed = 0, signed_version = NULL "
+        "WHERE number = ? AND position = ?",
+        (document.number, document.position),
+    )
+    db.execute("UPDATE route SET passed_at = NULL WHERE number = ?", (document.number,))
+
+
 def _signature(row: sqlite3.Row) -> Signature:
     return Signature(**{**dict(row), "signed_at": datetime.fromisoformat(row["signed_at"])})
 
@@ -226,7 +262,8 @@ def add_signature(db: sqlite3.Connection, signature: Signature) -> None:
     """Stores what was fetched; the second of two that fetched at once changes nothing."""
     db.execute(
         "INSERT INTO signatures (number, version, confirmation_id, user_id, signer_name, "
-        "issuer_name, serial_number, signed_at, artifact) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "issuer_name, serial_number, signed_at, artifact, behalf_of, behalf_name, behalf_reason) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT DO NOTHING",
         (
             signature.number,
@@ -238,6 +275,9 @@ def add_signature(db: sqlite3.Connection, signature: Signature) -> None:
             signature.serial_number,
             signature.signed_at.isoformat(),
             signature.artifact,
+            signature.behalf_of,
+            signature.behalf_name,
+            signature.behalf_reason,
         ),
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from document_system.models import Confirmation, User
+from document_system.models import Confirmation, Item, User
+from document_system.withdrawing import CHANGED, RECALLED
 from moica_gateway.errors import CATALOGUE
 
-__all__ = ["advice_for_registering", "advice_for_signing", "code_helps"]
+__all__ = ["advice_for_item", "advice_for_registering", "advice_for_signing", "code_helps"]
 
 _BIND: Final = (
     "請在手機的「行動自然人憑證」App 點選「註冊個人裝置」，"
@@ -50,6 +51,28 @@ def advice_for_registering(confirmation: Confirmation, user: User) -> str:
     if code in _REGISTERING:
         return _REGISTERING[code].format(name=user.name)
     return _ask_administrator(code) or "請確認後重新按「申請」。"
+
+
+_ITEM: Final[Mapping[str, str]] = {
+    "completed": "已簽章，可送出。",
+    "refused": "請依說明更正後再簽章；其餘公文不受影響。",
+    "rejected": "如需簽章，請重新開始。",
+    "expired": "手機上若還有先前的通知，請略過；如需簽章，請重新開始。",
+    "cancelled": "即使稍後才於手機上確認，也不會生效；如需簽章，請重新開始。",
+    "failed": "公文內容均已保留；請依說明處理後重新開始。",
+}
+
+
+def advice_for_item(confirmation: Confirmation, item: Item) -> str:
+    """What to do about one document of several."""
+    if item.error_code == RECALLED:
+        return "公文已不在您手上，無須處理。"
+    if item.error_code == CHANGED:
+        return "請回到公文，重新「蓋章」後送出新的版本。"
+    taken_back = any(one.error_code in (RECALLED, CHANGED) for one in confirmation.items)
+    if item.status == "cancelled" and taken_back:
+        return "同一批有公文抽回或修改，整批簽章因而取消；請重新開始。"
+    return _ITEM.get(item.status, "")
 
 
 def _ask_administrator(code: str) -> str:

@@ -14,6 +14,7 @@ from document_system.registering import Registering
 from document_system.settings import Settings
 from document_system.signing import Signing
 from document_system.web.throttle import Throttle
+from document_system.withdrawing import Withdrawing
 from moica_gateway.webhooks import WebhookReceiver
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SIGNING",
     "TEMPLATES",
     "THROTTLE",
+    "WITHDRAWING",
     "Session",
 ]
 
@@ -51,5 +53,6 @@ RECEIVER: web.AppKey[WebhookReceiver] = web.AppKey("receiver", WebhookReceiver)
 PASSWORDS: web.AppKey[Passwords] = web.AppKey("passwords", Passwords)
 TEMPLATES: web.AppKey[jinja2.Environment] = web.AppKey("templates", jinja2.Environment)
 THROTTLE: web.AppKey[Throttle] = web.AppKey("throttle", Throttle)
+WITHDRAWING: web.AppKey[Withdrawing] = web.AppKey("withdrawing", Withdrawing)
 
 SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)

@@ -12,6 +12,7 @@ from document_system.models import Notice, User
 from document_system.roc import roc_date, roc_time
 from document_system.store import users
 from document_system.web.keys import DESK, SESSION, SETTINGS, TEMPLATES
+from document_system.web.paths import path_of
 
 __all__ = ["field", "make_templates", "page", "redirect", "user_of"]
 
@@ -25,6 +26,7 @@ def make_templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["path_of"] = path_of
     environment.filters["roc_date"] = roc_date
     environment.filters["roc_time"] = roc_time
     return environment

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -20,10 +21,22 @@ from aiohttp.typedefs import Handler
 from document_system.store import users
 from document_system.web.keys import DESK, SESSION, SETTINGS, Session
 
-__all__ = ["COOKIE", "RELAY_PATH", "CsrfRefused", "headers", "safe_next", "sessions", "set_session"]
+__all__ = [
+    "COOKIE",
+    "RELAY_PATH",
+    "UPLOAD_MOST",
+    "CsrfRefused",
+    "headers",
+    "safe_next",
+    "sessions",
+    "set_session",
+]
 
 COOKIE: Final = "document_system_session"
 RELAY_PATH: Final = "/moica"
+
+UPLOAD_MOST: Final = 3 * 1024 * 1024
+"""Bytes of a form with a file in it; every other form is small."""
 
 _NO_COOKIE: Final = (f"{RELAY_PATH}/", "/webhooks/", "/static/", "/healthz", "/readyz")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -99,6 +112,8 @@ async def sessions(request: web.Request, handler: Handler) -> web.StreamResponse
         wanted = request.path_qs if request.method in ("GET", "HEAD") else "/"
         raise web.HTTPSeeOther(f"/sign-in?next={quote(wanted, safe='/')}")
     if request.method not in ("GET", "HEAD"):
+        if user is not None and request.path.endswith("/attachments"):
+            return await _with_files(request.clone(client_max_size=UPLOAD_MOST), handler)
         await _check_form(request)
     response = await handler(request)
     if not known and not response.prepared and COOKIE not in response.cookies:
@@ -106,14 +121,33 @@ async def sessions(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
-async def _check_form(request: web.Request) -> None:
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise CsrfRefused
+async def _with_files(request: web.Request, handler: Handler) -> web.StreamResponse:
+    size = request.content_length or 0
+    if size > UPLOAD_MOST:
+        raise web.HTTPRequestEntityTooLarge(max_size=UPLOAD_MOST, actual_size=size)
+    form = await _form(request)
     try:
-        came = (await request.post()).get("csrf_token", "")
+        await _check_form(request)
+        return await handler(request)
+    finally:
+        # aiohttp closes those of the request that it has made itself, and this is a clone.
+        for value in form.values():
+            if isinstance(value, web.FileField):
+                value.file.close()
+
+
+async def _form(request: web.Request) -> Mapping[str, object]:
+    try:
+        return await request.post()
     except ValueError as e:
         # A body that is no form at all.
         raise web.HTTPBadRequest(text="bad form") from e
+
+
+async def _check_form(request: web.Request) -> None:
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise CsrfRefused
+    came = (await _form(request)).get("csrf_token", "")
     expected = request[SESSION].csrf
     if not isinstance(came, str) or not hmac.compare_digest(
         came.encode("utf-8", "replace"), expected.encode()

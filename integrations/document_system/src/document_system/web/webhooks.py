@@ -17,7 +17,6 @@ __all__ = ["routes"]
 routes = web.RouteTableDef()
 
 _log = logging.getLogger("document_system.webhooks")
-_BODY_MOST: Final = 64 * 1024
 _OURS: Final = ("registration", "signature", "transaction")
 
 
@@ -25,8 +24,6 @@ _OURS: Final = ("registration", "signature", "transaction")
 async def moica(request: web.Request) -> web.Response:
     """2xx once it is recorded or is none of our business; 4xx for what is not the gateway's."""
     body = await request.read()
-    if len(body) > _BODY_MOST:
-        raise web.HTTPRequestEntityTooLarge(max_size=_BODY_MOST, actual_size=len(body))
     try:
         event = request.app[RECEIVER].receive(request.headers, body)
     except GatewayError as e:

@@ -275,6 +275,10 @@ def _answers() -> dict[str, Any]:
                 created_at=_TIME,
                 expires_at=_TIME,
                 user_id={**_S, "description": "Left out for an authentication by ID number"},
+                on_behalf_of={
+                    **_object(("user_id", "reason"), user_id=_S, reason=_S),
+                    "description": "As it was asked for (代理); not told to a browser",
+                },
                 assurance={
                     **_S,
                     "enum": ["certificate", "platform"],
