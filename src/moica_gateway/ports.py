@@ -55,6 +55,7 @@ from moica_gateway.domain.models import (
     Verdict,
     WebhookEndpoint,
 )
+from moica_gateway.domain.readings import FoundSignature, GivenContent, ValidationMaterial
 from moica_gateway.domain.revocation_lists import ListHead
 from moica_gateway.domain.values import (
     BlobId,
@@ -79,12 +80,15 @@ __all__ = [
     "EventBus",
     "Format",
     "Judge",
+    "LevelFormat",
     "Outlet",
     "Page",
     "Random",
     "Seals",
+    "SignatureReader",
     "Store",
     "Subscription",
+    "Timestamper",
     "TransactionFilter",
     "UnitOfWork",
     "Upstream",
@@ -521,6 +525,49 @@ class Format(Protocol):
 
     def finish(self, prepared: Prepared, signature: bytes, context: SignContext) -> Artifact:
         """Assemble; ``signature`` was verified over ``prepared.message`` before."""
+
+
+class Timestamper(Protocol):
+    """A timestamp authority (RFC 3161), asked through the egress client, its answer verified."""
+
+    async def timestamp(self, digest: bytes) -> bytes:
+        """A DER ``TimeStampToken`` over a SHA-256 digest of 32 bytes.
+
+        Raises:
+            GatewayError: ``timestamp_unavailable`` for no answer, ``timestamp_invalid`` for a
+                wrong one.
+        """
+
+
+class LevelFormat(Format, Protocol):
+    """A format that has levels above B-B."""
+
+    async def raise_level(
+        self, artifact: bytes, level: str, timestamper: Timestamper, material: ValidationMaterial
+    ) -> bytes:
+        """The same signature at ``level``, each step in between included; a B-LTA that is given
+        gets a further archive timestamp. What was signed stays byte for byte.
+
+        Raises:
+            GatewayError: of the timestamper; ``level_unreachable`` when the artifact or the
+                material does not allow it.
+        """
+
+
+class SignatureReader(Protocol):
+    """Takes artifacts of one format apart, ours and foreign ones; believes nothing."""
+
+    name: str
+
+    def recognises(self, data: bytes) -> bool:
+        """By how it begins; cheap."""
+
+    def read(self, data: bytes, given: GivenContent) -> tuple[FoundSignature, ...]:
+        """Every signature, in the order in which they were made; at least one.
+
+        Raises:
+            RequestError: ``artifact_unreadable``: not this format, broken, or hostile.
+        """
 
 
 # -- who hears of it ---------------------------------------------------------------------------
