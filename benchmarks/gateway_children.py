@@ -104,11 +104,15 @@ async def gateway_child(
 
 async def _address(process: asyncio.subprocess.Process, log: Path) -> str:
     while process.returncode is None:
-        for line in log.read_text().splitlines():
+        for line in await asyncio.to_thread(_lines_of, log):
             if '"gateway.ready"' in line:
                 return f"http://127.0.0.1:{json.loads(line)['port']}"
         await asyncio.sleep(0.05)
-    raise SystemExit(f"the gateway did not start:\n{log.read_text()}")
+    raise SystemExit("\n".join(("the gateway did not start:", *_lines_of(log))))
+
+
+def _lines_of(log: Path) -> list[str]:
+    return log.read_text("utf-8").splitlines()
 
 
 @asynccontextmanager
