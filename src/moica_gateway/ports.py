@@ -477,6 +477,10 @@ class Upstream(Protocol):
         """The body that a callback or a browser brought, as the same kind of answer. It may be
         brought again: the caller lets it count once. Raises nothing."""
 
+    def shown(self, raw: bytes) -> bytes:
+        """An answer as it came, as evidence may show it: without what finds the person. Raises
+        nothing."""
+
     def presentation(
         self, handle: Handle, channel: Channel, return_url: str | None
     ) -> Presentation:

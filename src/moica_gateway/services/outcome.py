@@ -38,6 +38,7 @@ from moica_gateway.errors import GatewayError, Problem, WhatHelps, error, proble
 from moica_gateway.ports import UnitOfWork
 from moica_gateway.services.context import Context, load
 from moica_gateway.services.prepared import prepared_from_blob
+from moica_gateway.services.proofs import KeptProof
 from moica_gateway.services.renewals import Renewal, renewal_of, renewal_problem
 
 __all__ = ["Made", "Material", "OutcomeMaker", "enable", "register", "resolve"]
@@ -60,7 +61,7 @@ class Made:
 
     verified: Verified
     artifacts: Mapping[BlobId, bytes]
-    raw: bytes
+    proof: KeptProof
     hashed_id_num: str | None
     renewal: Renewal | None = None
 
@@ -165,7 +166,7 @@ class OutcomeMaker:
                 else None,
             ),
             artifacts=artifacts,
-            raw=proof.raw,
+            proof=KeptProof.of(proof, now, verdict),
             hashed_id_num=proof.hashed_id_num,
             renewal=renewal_of(
                 material.pinned, proof.unverified_certificate, verdict.chain, _subject(verdict)
@@ -310,7 +311,7 @@ def _present(material: Material, proof: Proof, at: datetime) -> Made | Fault:
     return Made(
         verified=Verified(signature=SignatureResult(certificate=b"", signed_at=at, report=report)),
         artifacts={},
-        raw=proof.raw,
+        proof=KeptProof.of(proof, at, None),
         hashed_id_num=None,
     )
 
