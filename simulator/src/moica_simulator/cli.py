@@ -6,7 +6,6 @@ The control API from a shell is in `cli_control`.
 import asyncio
 import signal
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,6 +15,7 @@ from moica_simulator._version import __version__
 from moica_simulator.cli_control import COMMANDS
 
 if TYPE_CHECKING:
+    from moica_simulator.clock import Clock
     from moica_simulator.mode import Mode
 
 __all__ = ["main"]
@@ -103,7 +103,7 @@ async def _serve(options: dict[str, Any], *, test_persons: bool) -> None:
         click.echo(
             f"moica-simulator ready on {simulator.url} "
             f"(模擬器，不得用於正式環境 NOT FOR PRODUCTION){_fast(simulator.mode)}"
-            f"{_ahead(simulator.clock.advanced)}"
+            f"{_kept(simulator.clock)}"
         )
         sys.stdout.flush()
         await stop.wait()
@@ -114,9 +114,11 @@ def _fast(mode: "Mode") -> str:
     return f", {mode.words_zh} {mode.words_en}" if mode.fast else ""
 
 
-def _ahead(advanced: timedelta) -> str:
-    """Says that a kept clock was advanced, since nothing else would explain odd dates."""
-    seconds = advanced.total_seconds()
+def _kept(clock: "Clock") -> str:
+    """Says that a kept clock was moved, since nothing else would explain odd dates."""
+    if clock.frozen:
+        return f", its clock stands at {clock.now().isoformat(timespec='seconds')} (clock reset)"
+    seconds = clock.advanced.total_seconds()
     return f", its clock {seconds:g} s ahead (clock reset goes back)" if seconds else ""
 
 

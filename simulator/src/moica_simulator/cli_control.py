@@ -263,7 +263,29 @@ def clock_advance(url: str, seconds: float) -> None:
     _print(url, "POST", "/clock", {"advance_s": seconds})
 
 
-@clock.command("reset", help="Go back to the machine's time.")
+@clock.command("set", help="Go to a moment, also an earlier one: 2026-04-24T12:00:00+08:00.")
+@click.argument("moment")
+@_url
+def clock_set(url: str, moment: str) -> None:
+    """Sets the clock."""
+    _print(url, "POST", "/clock", {"set_to": moment})
+
+
+@clock.command("freeze", help="Stop time, until it is moved by advance or set, or runs again.")
+@_url
+def clock_freeze(url: str) -> None:
+    """Freezes the clock."""
+    _print(url, "POST", "/clock", {"freeze": True})
+
+
+@clock.command("run", help="Let a frozen clock run on from where it stands.")
+@_url
+def clock_run(url: str) -> None:
+    """Lets the clock run."""
+    _print(url, "POST", "/clock", {"freeze": False})
+
+
+@clock.command("reset", help="Go back to the machine's time, running.")
 @_url
 def clock_reset(url: str) -> None:
     """Resets the clock."""

@@ -153,11 +153,16 @@ def schemas() -> dict[str, Any]:
             **_asked(
                 {
                     "advance_s": {"type": ["number", "null"], "minimum": 0},
-                    "reset": {"type": ["boolean", "null"]},
+                    "set_to": {**_TIME_OR_NULL, "description": "Also an earlier moment, from 1970"},
+                    "freeze": {
+                        "type": ["boolean", "null"],
+                        "description": "true: time stands; false: it runs on from where it stands",
+                    },
+                    "reset": {"type": ["boolean", "null"], "enum": [True, None]},
                 },
                 example={"advance_s": 60},
             ),
-            "description": "`reset: true`, or `advance_s`",
+            "description": "Exactly one of the members",
         },
         "Revocation": _asked(
             {
@@ -312,7 +317,7 @@ def _answers() -> dict[str, Any]:
                 "faults": {"type": "array", "items": _TEXT},
             }
         ),
-        "Clock": _shown({"now": _TIME, "advanced_s": _NUMBER}),
+        "Clock": _shown({"now": _TIME, "advanced_s": _NUMBER, "frozen": _FLAG}),
         "Certificate": _shown(
             {
                 "serial": _TEXT,
