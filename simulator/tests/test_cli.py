@@ -124,6 +124,11 @@ async def test_a_request_is_decided_from_a_shell(
     assert (await shell("phone", "confirm", phone.id, ticket_id))["status"] == "confirmed"
     _, ticket_id = await system.push()
     assert (await shell("phone", "refuse", phone.id, ticket_id))["status"] == "refused"
+    listed = await shell("requests", "list", "--sp-ticket-id", ticket_id)
+    assert [each["interface"] for each in listed["items"]] == ["SP-API-ATH-03"]
+    late = await shell("requests", "list", "--since", "2026-04-24T12:00:01+08:00")
+    assert late["items"] == []
+    assert len((await shell("requests", "list", "--order", "newest"))["items"]) == 2
 
 
 async def test_errors_reach_the_shell(sim: Simulator) -> None:

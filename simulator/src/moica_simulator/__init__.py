@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moica_simulator.device import Device
     from moica_simulator.errors import ConfigurationError, PlatformError, SimulatorError
     from moica_simulator.faults import Fault
-    from moica_simulator.history import RecordedRequest
+    from moica_simulator.history import RecordedRequest, RecordedRequests
     from moica_simulator.keys import GeneratedKeys, KeyPool, KeySource
     from moica_simulator.phone.app import OpenedLink
     from moica_simulator.platform.confirmation import TicketView
@@ -59,6 +59,7 @@ __all__ = [
     "Person",
     "PlatformError",
     "RecordedRequest",
+    "RecordedRequests",
     "ServiceProvider",
     "Simulator",
     "SimulatorError",
@@ -87,6 +88,7 @@ _HOMES = {
     "Person": "records",
     "PlatformError": "errors",
     "RecordedRequest": "history",
+    "RecordedRequests": "history",
     "ServiceProvider": "records",
     "Simulator": "simulator",
     "SimulatorError": "errors",

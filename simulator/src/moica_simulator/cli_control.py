@@ -1,4 +1,4 @@
-"""`person`, `phone`, `fault`, `clock`: the control API from a shell; each prints its JSON."""
+"""The control API from a shell: `person`, `phone`, `fault` and so on; each prints its JSON."""
 
 import asyncio
 import json
@@ -243,6 +243,26 @@ def fault_clear(url: str) -> None:
     _print(url, "DELETE", "/faults")
 
 
+@click.group(help="What relying systems asked, and were answered.")
+def requests() -> None:
+    """Holds the commands about the history."""
+
+
+@requests.command("list", help="List requests with their answers, oldest first.")
+@click.option("--interface", help="E.g. SP-API-ATH-02.")
+@click.option("--sp-service-id", help="Of this system.")
+@click.option("--id-number", help="About this person.")
+@click.option("--sp-ticket-id", help="About this ticket.")
+@click.option("--since", help="From this moment, e.g. 2026-04-24T12:00:00+08:00.")
+@click.option("--checksum", type=click.Choice(["right", "wrong", "unchecked"]))
+@click.option("--order", type=click.Choice(["oldest", "newest"]))
+@click.option("--limit", type=click.IntRange(1, 1000))
+@_url
+def requests_list(url: str, **filters: Any) -> None:
+    """Lists requests."""
+    _print(url, "GET", "/requests", query={k: str(v) for k, v in filters.items() if v is not None})
+
+
 @click.group(help="The clock of platform, CA and phones.")
 def clock() -> None:
     """Holds the commands about the clock."""
@@ -292,13 +312,26 @@ def clock_reset(url: str) -> None:
     _print(url, "POST", "/clock", {"reset": True})
 
 
-def _print(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
-    answer = asyncio.run(_call(url, method, path, body))
+def _print(
+    url: str,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    query: Mapping[str, str] | None = None,
+) -> None:
+    answer = asyncio.run(_call(url, method, path, body, query or {}))
     if answer is not None:
         click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
-async def _call(url: str, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+async def _call(
+    url: str,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None,
+    query: Mapping[str, str],
+) -> Any:
     import aiohttp
     from yarl import URL
 
@@ -306,7 +339,7 @@ async def _call(url: str, method: str, path: str, body: Mapping[str, Any] | None
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
-            session.request(method, target, json=body) as response,
+            session.request(method, target % query, json=body) as response,
         ):
             if response.status == 204:
                 return None
@@ -321,4 +354,4 @@ async def _call(url: str, method: str, path: str, body: Mapping[str, Any] | None
     return answer
 
 
-COMMANDS: tuple[click.Command, ...] = (person, test_persons, phone, fault, clock)
+COMMANDS: tuple[click.Command, ...] = (person, test_persons, phone, fault, requests, clock)

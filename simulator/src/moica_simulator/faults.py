@@ -54,6 +54,9 @@ class Line(enum.StrEnum):
     REDIRECT = "redirect"
 
 
+_HARMS = ("code", "http_status", "latency_s", "drop", "tamper", "alter", "line")
+
+
 @attrs.frozen
 class Fault:
     """One fault.
@@ -99,12 +102,8 @@ class Fault:
     applied: int = 0
 
     def __attrs_post_init__(self) -> None:
-        kinds = (
-            *(self.code, self.http_status, self.latency_s, self.drop, self.tamper),
-            *(self.alter, self.line),
-        )
-        if sum(kind is not None for kind in kinds) != 1:
-            raise _invalid("exactly one of code, http_status, latency_s, drop, tamper, alter, line")
+        if len(self._harms()) != 1:
+            raise _invalid(f"exactly one of {', '.join(_HARMS)}")
         if self.rate is not None and not 0 < self.rate <= 1:
             raise _invalid(f"rate above 0 and up to 1; {self.rate} came")
         if self.interface is Interface.REDIRECT and (self.alter or self.line):
@@ -122,6 +121,16 @@ class Fault:
         possible = _POSSIBLE[self.interface]
         if self.tamper is not None and self.tamper not in possible:
             raise _invalid(f"tamper of {self.interface} one of {', '.join(sorted(possible))}")
+
+    @property
+    def harm(self) -> str:
+        """What it does, e.g. `line=reset`."""
+        ((name, value),) = self._harms().items()
+        return f"{name}={value}"
+
+    def _harms(self) -> dict[str, object]:
+        given = {name: getattr(self, name) for name in _HARMS}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def exhausted(self) -> bool:

@@ -4,7 +4,7 @@ from moica_simulator.alterations import Alteration
 from moica_simulator.core.rooms import Rooms
 from moica_simulator.errors import SimulatorError
 from moica_simulator.faults import Drop, Fault, Line, Tamper
-from moica_simulator.history import RecordedRequest
+from moica_simulator.history import RecordedRequests
 from moica_simulator.platform.wire import Interface
 
 __all__ = ["Watching"]
@@ -14,8 +14,8 @@ class Watching(Rooms):
     """Faults, switches, and the history."""
 
     @property
-    def requests(self) -> tuple[RecordedRequest, ...]:
-        """What relying systems asked so far, with the answers."""
+    def requests(self) -> RecordedRequests:
+        """What relying systems asked so far, with the answers; `.where(...)` picks some."""
         return self.history.all()
 
     async def add_fault(

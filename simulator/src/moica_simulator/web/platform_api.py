@@ -61,7 +61,7 @@ class _Exchange:
     at: datetime
     body: Any = None
     finding: Finding = attrs.field(factory=Finding)
-    applied: list[str] = attrs.field(factory=list)
+    applied: list[Fault] = attrs.field(factory=list)
 
     @classmethod
     async def run(cls, request: web.Request, interface: Interface) -> web.StreamResponse:
@@ -92,11 +92,10 @@ class _Exchange:
     def _faults(self) -> list[Fault]:
         if not any(each.interface is self.interface for each in self.core.faults.all()):
             return []  # whom the request is about is not asked for nothing
-        service_id = self.body.get("sp_service_id")
         return self.core.faults.matching(
             self.interface,
-            self.core.idp.id_number_of(self.body),
-            service_id if isinstance(service_id, str) else None,
+            self._about(),
+            self._said("sp_service_id"),
             self.core.idp.devices_of(self.body),
         )
 
@@ -140,20 +139,24 @@ class _Exchange:
         return envelope
 
     def _surroundings(self) -> Surroundings:
-        sent, service_id = self.body.get("sp_checksum"), self.body.get("sp_service_id")
+        service_id = self._said("sp_service_id")
         return Surroundings(
             interface=self.interface.value,
-            sent_checksum=sent if isinstance(sent, str) else None,
+            sent_checksum=self._said("sp_checksum"),
             earlier=tuple(
                 each.answer
-                for each in self.core.history.all()
-                if each.interface == self.interface.value
-                and isinstance(each.body, Mapping)
-                and each.body.get("sp_service_id") == service_id
-                and isinstance(each.answer, dict)
+                for each in self.core.requests.where(interface=self.interface.value)
+                if each.sp_service_id == service_id and isinstance(each.answer, dict)
             ),
-            other_certificate=self.core.ca.of_another(self.core.idp.id_number_of(self.body)),
+            other_certificate=self.core.ca.of_another(self._about()),
         )
+
+    def _said(self, name: str) -> str | None:
+        found = self.body.get(name) if isinstance(self.body, Mapping) else None
+        return found if isinstance(found, str) else None
+
+    def _about(self) -> str | None:
+        return self.core.idp.id_number_of(self.body) if isinstance(self.body, Mapping) else None
 
     def _line(self, faults: list[Fault]) -> Line | None:
         for fault in faults:
@@ -176,7 +179,7 @@ class _Exchange:
     def _count(self, fault: Fault) -> bool:
         counted = self.core.faults.count(fault)
         if counted:
-            self.applied.append(fault.fault_id)
+            self.applied.append(fault)
             self.core.log.info("fault.applied", fault_id=fault.fault_id, interface=self.interface)
         return counted
 
@@ -208,7 +211,11 @@ class _Exchange:
             ),
             http_status=status,
             answer=answer,
-            faults=tuple(self.applied),
+            faults=tuple(each.fault_id for each in self.applied),
+            harms=tuple(each.harm for each in self.applied),
+            sp_service_id=self._said("sp_service_id"),
+            id_number=self._about(),
+            sp_ticket_id=ticket_id or self._said("sp_ticket_id"),
         )
         self.core.history.add(entry)
         self.core.log.debug(

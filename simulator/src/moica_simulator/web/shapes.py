@@ -210,6 +210,10 @@ def recorded_request(value: RecordedRequest) -> dict[str, Any]:
         "http_status": value.http_status,
         "answer": value.answer,
         "faults": list(value.faults),
+        "harms": list(value.harms),
+        "sp_service_id": value.sp_service_id,
+        "id_number": value.id_number,
+        "sp_ticket_id": value.sp_ticket_id,
     }
 
 

@@ -315,6 +315,14 @@ def _answers() -> dict[str, Any]:
                 "http_status": {"type": ["integer", "null"]},
                 "answer": {"description": "As it was answered"},
                 "faults": {"type": "array", "items": _TEXT},
+                "harms": {
+                    "type": "array",
+                    "description": "What those faults did, e.g. `line=reset`",
+                    "items": _TEXT,
+                },
+                "sp_service_id": _TEXT_OR_NULL,
+                "id_number": {**_TEXT_OR_NULL, "description": "About whom"},
+                "sp_ticket_id": _TEXT_OR_NULL,
             }
         ),
         "Clock": _shown({"now": _TIME, "advanced_s": _NUMBER, "frozen": _FLAG}),
