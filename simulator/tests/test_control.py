@@ -175,6 +175,8 @@ async def test_faults_are_listed_and_removed(control: Control) -> None:
         "reseal": True,
         "alter": None,
         "line": None,
+        "clock_skew_s": None,
+        "ticket_skew_s": None,
         "sp_service_id": None,
         "device_id": None,
         "rate": None,

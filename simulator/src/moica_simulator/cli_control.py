@@ -216,6 +216,8 @@ def fault() -> None:
 @click.option("--tamper")
 @click.option("--alter")
 @click.option("--line")
+@click.option("--clock-skew-s", type=float)
+@click.option("--ticket-skew-s", type=float)
 @click.option("--sp-service-id")
 @click.option("--device-id")
 @click.option("--rate", type=float)

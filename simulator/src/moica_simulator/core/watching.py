@@ -30,6 +30,8 @@ class Watching(Rooms):
         reseal: bool = True,
         alter: str | None = None,
         line: str | None = None,
+        clock_skew_s: float | None = None,
+        ticket_skew_s: float | None = None,
         id_number: str | None = None,
         sp_service_id: str | None = None,
         device_id: str | None = None,
@@ -48,6 +50,8 @@ class Watching(Rooms):
             reseal: See `Fault`.
             alter: One of `Alteration`.
             line: One of `Line`.
+            clock_skew_s: See `Fault`.
+            ticket_skew_s: See `Fault`.
             id_number: See `Fault`.
             sp_service_id: See `Fault`.
             device_id: See `Fault`.
@@ -70,6 +74,8 @@ class Watching(Rooms):
                     reseal=reseal,
                     alter=Alteration(alter) if alter is not None else None,
                     line=Line(line) if line is not None else None,
+                    clock_skew_s=clock_skew_s,
+                    ticket_skew_s=ticket_skew_s,
                     id_number=id_number,
                     sp_service_id=sp_service_id,
                     device_id=device_id,

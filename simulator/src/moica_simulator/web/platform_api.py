@@ -6,8 +6,8 @@ Boot shapes it: `timestamp, status, error, path`.
 
 import asyncio
 import json
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +17,16 @@ from aiohttp import web
 from moica_simulator.alterations import Surroundings, altered
 from moica_simulator.checksum import sha256_hex
 from moica_simulator.core import SimulatorCore
-from moica_simulator.faults import Drop, Fault, Line, Tamper, apply_code, flip_hex, tampered
+from moica_simulator.faults import (
+    Drop,
+    Fault,
+    LateAnswer,
+    Line,
+    Tamper,
+    apply_code,
+    flip_hex,
+    tampered,
+)
 from moica_simulator.history import RecordedRequest
 from moica_simulator.platform.idp import Finding
 from moica_simulator.platform.reply import Reply, write
@@ -61,6 +70,7 @@ class _Exchange:
     at: datetime
     body: Any = None
     finding: Finding = attrs.field(factory=Finding)
+    faults: list[Fault] = attrs.field(factory=list)
     applied: list[Fault] = attrs.field(factory=list)
 
     @classmethod
@@ -78,18 +88,42 @@ class _Exchange:
             return self._finish(HTTPStatus.BAD_REQUEST)
         if not isinstance(self.body, Mapping):
             return self._finish(HTTPStatus.BAD_REQUEST)
-        faults = self._faults()
-        harm = self._take_blunt(faults)
-        status, envelope = self._make(harm, faults)
-        await self._delay(faults)
+        self.faults = self._matching()
+        harm = self._take_blunt()
+        status, envelope = self._make(harm)
+        await self._delay()
         if harm is not None and harm.drop is not None:
             return self._drop()
-        line = self._line(faults)
-        if line is not None:
-            return await self._send(line, status, envelope)
+        fault = self._line()
+        if fault is not None and fault.line is not None:
+            if fault.line is not Line.LATE:
+                return await self._send(fault.line, status, envelope)
+            if envelope is not None:
+                self.core.faults.hold(LateAnswer(fault, envelope), self._said("sp_service_id"))
+            return self._drop()
+        late = self.core.faults.take_late(self.interface, self._said("sp_service_id"))
+        if late is not None:
+            self.applied.append(late.fault)
+            return self._finish(HTTPStatus.OK, dict(late.envelope))
         return self._finish(status, envelope)
 
-    def _faults(self) -> list[Fault]:
+    def skew(self, alters: Callable[[timedelta], bool]) -> timedelta:
+        """Says how far the clock is ahead by which this is answered."""
+        for fault in self.faults:
+            if fault.clock_skew_s is not None:
+                by = timedelta(seconds=fault.clock_skew_s)
+                if alters(by) and self._count(fault):
+                    return by
+        return timedelta(0)
+
+    def ticket_skew(self) -> timedelta:
+        """Says by how much the time written into a ticket is wrong."""
+        for fault in self.faults:
+            if fault.ticket_skew_s is not None and self._count(fault):
+                return timedelta(seconds=fault.ticket_skew_s)
+        return timedelta(0)
+
+    def _matching(self) -> list[Fault]:
         if not any(each.interface is self.interface for each in self.core.faults.all()):
             return []  # whom the request is about is not asked for nothing
         return self.core.faults.matching(
@@ -99,25 +133,25 @@ class _Exchange:
             self.core.idp.devices_of(self.body),
         )
 
-    def _take_blunt(self, faults: list[Fault]) -> Fault | None:
+    def _take_blunt(self) -> Fault | None:
         """Takes the first fault that harms any answer; one that tampers has to see it first."""
-        for fault in faults:
-            sharp = fault.tamper or fault.alter or fault.line or fault.latency_s
-            if sharp is None and self._count(fault):
+        for fault in self.faults:
+            blunt = fault.code or fault.http_status or fault.drop
+            if blunt is not None and self._count(fault):
                 return fault
         return None
 
-    def _make(self, harm: Fault | None, faults: list[Fault]) -> tuple[int, dict[str, Any] | None]:
+    def _make(self, harm: Fault | None) -> tuple[int, dict[str, Any] | None]:
         """Returns status and envelope; only an answer that is made by the platform acts."""
         if harm is None or harm.drop is Drop.ANSWER:
-            reply = self.core.idp.answer(self.interface, self.body, self.finding)
-            return HTTPStatus.OK, self._alter(self._write(reply, faults), faults)
+            reply = self.core.idp.answer(self.interface, self.body, self.finding, self)
+            return HTTPStatus.OK, self._alter(self._write(reply))
         if harm.code is not None:
             return HTTPStatus.OK, write(apply_code(self.interface, harm.code), self.core.randomness)
         return harm.http_status or HTTPStatus.OK, None
 
-    def _write(self, reply: Reply, faults: list[Fault]) -> dict[str, Any]:
-        for fault in faults:
+    def _write(self, reply: Reply) -> dict[str, Any]:
+        for fault in self.faults:
             if fault.tamper is None:
                 continue
             altered = tampered(reply, fault.tamper)
@@ -129,8 +163,8 @@ class _Exchange:
             return write(altered, self.core.randomness, checksum=checksum)
         return write(reply, self.core.randomness)
 
-    def _alter(self, envelope: dict[str, Any], faults: list[Fault]) -> dict[str, Any]:
-        for fault in faults:
+    def _alter(self, envelope: dict[str, Any]) -> dict[str, Any]:
+        for fault in self.faults:
             if fault.alter is None:
                 continue
             changed = altered(fault.alter, envelope, self._surroundings())
@@ -158,10 +192,10 @@ class _Exchange:
     def _about(self) -> str | None:
         return self.core.idp.id_number_of(self.body) if isinstance(self.body, Mapping) else None
 
-    def _line(self, faults: list[Fault]) -> Line | None:
-        for fault in faults:
+    def _line(self) -> Fault | None:
+        for fault in self.faults:
             if fault.line is not None and self._count(fault):
-                return fault.line
+                return fault
         return None
 
     async def _send(
@@ -171,8 +205,8 @@ class _Exchange:
         self._record(status, answer)
         return await send(self.request, line, status, answer)
 
-    async def _delay(self, faults: list[Fault]) -> None:
-        for fault in faults:
+    async def _delay(self) -> None:
+        for fault in self.faults:
             if fault.latency_s is not None and self._count(fault):
                 await asyncio.sleep(fault.latency_s)
 

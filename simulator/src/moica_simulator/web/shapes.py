@@ -187,6 +187,8 @@ def fault(value: Fault) -> dict[str, Any]:
         "reseal": value.reseal,
         "alter": value.alter.value if value.alter else None,
         "line": value.line.value if value.line else None,
+        "clock_skew_s": value.clock_skew_s,
+        "ticket_skew_s": value.ticket_skew_s,
         "id_number": value.id_number,
         "sp_service_id": value.sp_service_id,
         "device_id": value.device_id,

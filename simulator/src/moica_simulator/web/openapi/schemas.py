@@ -206,6 +206,14 @@ def _certificate_shape() -> _Json:
     }
 
 
+_SKEW: Final[_Json] = {
+    "type": ["number", "null"],
+    "minimum": -366 * 86_400,
+    "maximum": 366 * 86_400,
+    "not": {"const": 0},
+}
+
+
 def _fault_fields() -> _Json:
     def one_of(values: Any) -> _Json:
         return {"type": ["string", "null"], "enum": [*(each.value for each in values), None]}
@@ -226,6 +234,8 @@ def _fault_fields() -> _Json:
         "reseal": {"type": ["boolean", "null"], "default": True},
         "alter": one_of(Alteration),
         "line": one_of(Line),
+        "clock_skew_s": {**_SKEW, "description": "Answered by a clock so far ahead"},
+        "ticket_skew_s": {**_SKEW, "description": "`expiration_time` later than it is kept"},
         "id_number": {**_TEXT_OR_NULL, "description": "About this person only"},
         "sp_service_id": {**_TEXT_OR_NULL, "description": "Of this system only"},
         "device_id": {**_TEXT_OR_NULL, "description": "Asked or decided by this phone only"},
