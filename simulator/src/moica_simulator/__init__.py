@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from moica_simulator.keys import GeneratedKeys, KeyPool, KeySource
     from moica_simulator.phone.app import OpenedLink
     from moica_simulator.platform.confirmation import TicketView
+    from moica_simulator.profiles import ActiveProfile, Profile
     from moica_simulator.records import (
         ActivationCode,
         Behaviour,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TEST_PERSONS",
     "ActivationCode",
+    "ActiveProfile",
     "Behaviour",
     "CertificateShape",
     "Clock",
@@ -58,6 +60,7 @@ __all__ = [
     "OpenedLink",
     "Person",
     "PlatformError",
+    "Profile",
     "RecordedRequest",
     "RecordedRequests",
     "ServiceProvider",
@@ -73,6 +76,7 @@ __all__ = [
 _HOMES = {
     "TEST_PERSONS": "testpersons",
     "ActivationCode": "records",
+    "ActiveProfile": "profiles",
     "Behaviour": "records",
     "CertificateShape": "ca.profile",
     "Clock": "clock",
@@ -87,6 +91,7 @@ _HOMES = {
     "OpenedLink": "phone.app",
     "Person": "records",
     "PlatformError": "errors",
+    "Profile": "profiles",
     "RecordedRequest": "history",
     "RecordedRequests": "history",
     "ServiceProvider": "records",

@@ -245,6 +245,27 @@ def fault_clear(url: str) -> None:
     _print(url, "DELETE", "/faults")
 
 
+@click.group(help="How the platform as a whole behaves.")
+def profile() -> None:
+    """Holds the commands about profiles."""
+
+
+@profile.command("show", help="Show which profile is on.")
+@_url
+def profile_show(url: str) -> None:
+    """Shows the profile."""
+    _print(url, "GET", "/profile")
+
+
+@profile.command("set", help="Set standard, strict, lenient or chaos.")
+@click.argument("name", type=click.Choice(["standard", "strict", "lenient", "chaos"]))
+@click.option("--seed", type=int, help="Of chaos; without it one is drawn.")
+@_url
+def profile_set(url: str, name: str, seed: int | None) -> None:
+    """Sets the profile."""
+    _print(url, "PUT", "/profile", {"name": name, "seed": seed})
+
+
 @click.group(help="What relying systems asked, and were answered.")
 def requests() -> None:
     """Holds the commands about the history."""
@@ -356,4 +377,4 @@ async def _call(
     return answer
 
 
-COMMANDS: tuple[click.Command, ...] = (person, test_persons, phone, fault, requests, clock)
+COMMANDS: tuple[click.Command, ...] = (person, test_persons, phone, fault, profile, requests, clock)

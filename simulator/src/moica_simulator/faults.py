@@ -10,7 +10,7 @@ import enum
 import math
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -25,11 +25,13 @@ __all__ = [
     "Drop",
     "Fault",
     "FaultBox",
+    "FaultSource",
     "LateAnswer",
     "Line",
     "Tamper",
     "apply_code",
     "flip_hex",
+    "possible_tampers",
     "tampered",
 ]
 
@@ -155,7 +157,7 @@ class Fault:
             raise _invalid(f"latency_s above 0 and up to 3600; {self.latency_s} came")
         if self.code in (SUCCESS, 0, ""):
             raise _invalid("an error code; 0 means success and is made by really succeeding")
-        possible = _POSSIBLE[self.interface]
+        possible = possible_tampers(self.interface)
         if self.tamper is not None and self.tamper not in possible:
             raise _invalid(f"tamper of {self.interface} one of {', '.join(sorted(possible))}")
 
@@ -183,6 +185,13 @@ class LateAnswer:
     envelope: Mapping[str, Any] = attrs.field(repr=False)
 
 
+class FaultSource(Protocol):
+    """Draws what is to befall a request, for a profile."""
+
+    def draw(self, interface: Interface) -> Fault | None:
+        """Returns one fault for one request, or None."""
+
+
 class FaultBox:
     """The faults that are set, oldest first, and the answers that are late because of them.
 
@@ -193,6 +202,7 @@ class FaultBox:
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
         self._faults: dict[str, Fault] = {}
+        self.chaos: FaultSource | None = None
         self._late: dict[tuple[Interface, str | None], deque[LateAnswer]] = {}
 
     def add(self, fault: Fault) -> Fault:
@@ -246,6 +256,11 @@ class FaultBox:
             and fault.sp_service_id in (None, sp_service_id)
             and (fault.device_id is None or fault.device_id in devices)
         ]
+
+    def draw(self, interface: Interface) -> list[Fault]:
+        """Returns what the profile draws for a request, to be asked for once for each."""
+        drawn = self.chaos.draw(interface) if self.chaos else None
+        return [] if drawn is None else [drawn]
 
     def count(self, fault: Fault) -> bool:
         """Notes that a fault is being applied; False if it was used up meanwhile, or the dice say
@@ -317,6 +332,11 @@ def flip_hex(value: str) -> str:
 
 def _invalid(expected: str) -> SimulatorError:
     return SimulatorError("fault_invalid", f"a fault: expected {expected}")
+
+
+def possible_tampers(interface: Interface) -> frozenset[Tamper]:
+    """Returns the parts of an interface's answers that can be made wrong."""
+    return _POSSIBLE[interface]
 
 
 _TICKET_INTERFACES = (Interface.GET_SP_TICKET, Interface.REQUEST_PUSH, Interface.BATCH_SIGN)

@@ -131,10 +131,17 @@ class History:
         """Returns what is kept."""
         return RecordedRequests(self._entries)
 
-    def is_early_poll(self, sp_ticket_id: str, now: datetime) -> bool:
-        """Notes a poll, and says whether it follows the one before too closely."""
+    def is_early_poll(self, sp_ticket_id: str, now: datetime, *, refused: bool = False) -> bool:
+        """Notes a poll, and says whether it follows the one before too closely.
+
+        Args:
+            sp_ticket_id: Of which ticket.
+            now: When it came.
+            refused: Whether one that is too early is refused, and does not count as the one before.
+        """
         before = self._last_poll.pop(sp_ticket_id, None)
-        self._last_poll[sp_ticket_id] = now
+        early = before is not None and now - before < POLL_INTERVAL_ASKED_FOR
+        self._last_poll[sp_ticket_id] = before if before and early and refused else now
         if len(self._last_poll) > self._limit:
             self._last_poll.popitem(last=False)
-        return before is not None and now - before < POLL_INTERVAL_ASKED_FOR
+        return early

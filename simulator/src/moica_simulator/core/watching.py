@@ -1,17 +1,25 @@
 """The in-process API's part about the platform itself: what goes wrong, and what was asked."""
 
 from moica_simulator.alterations import Alteration
+from moica_simulator.chaos import Chaos
 from moica_simulator.core.rooms import Rooms
 from moica_simulator.errors import SimulatorError
 from moica_simulator.faults import Drop, Fault, Line, Tamper
 from moica_simulator.history import RecordedRequests
+from moica_simulator.platform.reading import Reading
 from moica_simulator.platform.wire import Interface
+from moica_simulator.profiles import ActiveProfile, Profile
 
 __all__ = ["Watching"]
 
 
+_READINGS = {Profile.STRICT: Reading.STRICT, Profile.LENIENT: Reading.LENIENT}
+
+
 class Watching(Rooms):
     """Faults, switches, and the history."""
+
+    _profile = ActiveProfile()
 
     @property
     def requests(self) -> RecordedRequests:
@@ -90,6 +98,37 @@ class Watching(Rooms):
                 f"of {', '.join(Tamper)}, alter one of {', '.join(Alteration)}, line one of "
                 f"{', '.join(Line)}, drop one of {', '.join(Drop)}",
             ) from error
+
+    @property
+    def profile(self) -> ActiveProfile:
+        """Which profile is on; `standard` at the beginning, also after a restart."""
+        return self._profile
+
+    def set_profile(self, name: str, *, seed: int | None = None) -> ActiveProfile:
+        """Sets how the platform as a whole behaves, from now on. Faults that were set stay set.
+
+        Args:
+            name: `standard`; `strict` or `lenient`, the narrowest and the widest reading of the
+                protocol; `chaos`, in which every other answer meets a fault. See the README.
+            seed: For `chaos`: the same seed and the same requests in the same order meet the same
+                faults, whatever came before. Without it one is drawn, to be read in `profile`.
+
+        Raises:
+            SimulatorError: `profile_invalid`.
+        """
+        if name not in list(Profile) or (seed is not None and name != Profile.CHAOS):
+            raise SimulatorError(
+                "profile_invalid",
+                f"name: expected {', '.join(Profile)}, and a seed with chaos only; {name!r} came",
+            )
+        profile = Profile(name)
+        if profile is Profile.CHAOS and seed is None:
+            seed = int.from_bytes(self.randomness.token(4))
+        self.faults.chaos = Chaos(seed) if seed is not None else None
+        self.idp.reading = _READINGS.get(profile, Reading.AGREED)
+        self._profile = ActiveProfile(profile, seed)
+        self.log.info("profile.set", profile=profile.value, seed=seed)
+        return self._profile
 
     def set_error_checksums(self, carried: bool) -> None:
         """Sets whether error answers to a known system carry an `idp_checksum`, from now on.

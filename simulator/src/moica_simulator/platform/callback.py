@@ -132,8 +132,9 @@ class Callbacks:
         """Posts once; returns the status that came, and whether it is to count as lost."""
         number, at = self._history.next_number(), self._clock.now()
         applied: list[Fault] = []
-        form, drop = self._form(redirect, applied)
-        for fault in self._matching(redirect):
+        faults = [*self._matching(redirect), *self._faults.draw(Interface.REDIRECT)]
+        form, drop = self._form(redirect, faults, applied)
+        for fault in faults:
             if fault.latency_s is not None and self._count(fault, applied):
                 await asyncio.sleep(fault.latency_s)
         status = None if drop is Drop.REQUEST else await self._post(redirect, form)
@@ -172,9 +173,11 @@ class Callbacks:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None
 
-    def _form(self, redirect: Redirect, applied: list[Fault]) -> tuple[dict[str, str], Drop | None]:
+    def _form(
+        self, redirect: Redirect, faults: list[Fault], applied: list[Fault]
+    ) -> tuple[dict[str, str], Drop | None]:
         reply, checksum, drop = self._desk.reply(redirect), None, None
-        for fault in self._matching(redirect):
+        for fault in faults:
             if fault.code is not None and self._count(fault, applied):
                 code = apply_code(Interface.REDIRECT, fault.code).code
                 reply = attrs.evolve(reply, code=code, result={"id_num": redirect.id_number})

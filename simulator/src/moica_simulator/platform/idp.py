@@ -16,6 +16,7 @@ from moica_simulator import assumptions, checksum, ticket
 from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError
 from moica_simulator.platform import wire
+from moica_simulator.platform.reading import Reading
 from moica_simulator.platform.reply import SUCCESS, Reply, refusal
 from moica_simulator.platform.retention import Retention
 from moica_simulator.platform.wire import Interface, TicketRequest
@@ -116,6 +117,7 @@ class IdentityProvider:
         self._randomness = randomness
         self._certificates = certificates
         self._retention = retention
+        self.reading = Reading.AGREED
         self.error_checksums = assumptions.ERROR_ANSWERS_CARRY_CHECKSUM
         self._hash_secret = hash_secret
 
@@ -135,9 +137,11 @@ class IdentityProvider:
             watch: The clock that it is answered by.
         """
         provider: ServiceProvider | None = None
+        body = self.reading.as_text(body)
         try:
             provider = self.service_provider(body)
             self.verify_checksum(interface, body, provider, finding)
+            body = self.reading.fields(interface, body)
             if interface is Interface.GET_RESULT:
                 return self._result(provider, body, finding, watch)
             if interface is Interface.DEVICE_STATUS:
@@ -193,9 +197,10 @@ class IdentityProvider:
         """Fills in the finding; raises `PlatformError` `INV_SP_CHECKSUM`."""
         finding.payload = wire.sp_payload(interface, body)
         claimed = wire.optional_text(body, "sp_checksum")
+        finding.checksum_verified = False
         if not claimed:
-            finding.checksum_verified = False
             raise PlatformError(assumptions.CHECKSUM_MISSING_CODE, "sp_checksum is missing")
+        self.reading.check_checksum(claimed)
         finding.checksum_verified = checksum.verifies(claimed, finding.payload, provider.aes_key)
         if not finding.checksum_verified:
             raise PlatformError(

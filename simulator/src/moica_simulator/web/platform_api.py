@@ -5,6 +5,7 @@ Boot shapes it: `timestamp, status, error, path`.
 """
 
 import asyncio
+import codecs
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ from moica_simulator.faults import (
 )
 from moica_simulator.history import RecordedRequest
 from moica_simulator.platform.idp import Finding
+from moica_simulator.platform.reading import Reading
 from moica_simulator.platform.reply import Reply, write
 from moica_simulator.platform.wire import Interface
 from moica_simulator.web.body import parse_json
@@ -69,6 +71,7 @@ class _Exchange:
     number: int
     at: datetime
     body: Any = None
+    early: bool = False
     finding: Finding = attrs.field(factory=Finding)
     faults: list[Fault] = attrs.field(factory=list)
     applied: list[Fault] = attrs.field(factory=list)
@@ -80,10 +83,10 @@ class _Exchange:
         return await exchange._answer()
 
     async def _answer(self) -> web.StreamResponse:
-        if self.request.content_type != "application/json":
+        if not self._takes_type():
             return self._finish(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         try:
-            self.body = parse_json(await self.request.read())
+            self.body = self._parse(await self.request.read())
         except ValueError:
             return self._finish(HTTPStatus.BAD_REQUEST)
         if not isinstance(self.body, Mapping):
@@ -107,6 +110,33 @@ class _Exchange:
             return self._finish(HTTPStatus.OK, dict(late.envelope))
         return self._finish(status, envelope)
 
+    def _takes_type(self) -> bool:
+        """Says whether the body's type is read: JSON, to the letter in UTF-8, generously any."""
+        match self.core.idp.reading:
+            case Reading.LENIENT:
+                return True
+            case Reading.STRICT if (self.request.charset or "").lower() != "utf-8":
+                return False
+        return self.request.content_type == "application/json"
+
+    def _parse(self, raw: bytes) -> Any:
+        match self.core.idp.reading:
+            case Reading.LENIENT:
+                return parse_json(raw.removeprefix(codecs.BOM_UTF8))
+            case Reading.STRICT:
+                return parse_json(raw, unique=True)
+        return parse_json(raw)
+
+    def _too_early(self) -> bool:
+        """Notes a poll; says whether it came so early that a strict platform refuses it."""
+        ticket_id = self._said("sp_ticket_id")
+        if self.interface is not Interface.GET_RESULT or ticket_id is None:
+            return False
+        strict = self.core.idp.reading is Reading.STRICT
+        # A refused poll is none: who polls too fast would otherwise never be answered.
+        self.early = self.core.history.is_early_poll(ticket_id, self.at, refused=strict)
+        return strict and self.early
+
     def skew(self, alters: Callable[[timedelta], bool]) -> timedelta:
         """Says how far the clock is ahead by which this is answered."""
         for fault in self.faults:
@@ -124,14 +154,16 @@ class _Exchange:
         return timedelta(0)
 
     def _matching(self) -> list[Fault]:
+        drawn = self.core.faults.draw(self.interface)
         if not any(each.interface is self.interface for each in self.core.faults.all()):
-            return []  # whom the request is about is not asked for nothing
-        return self.core.faults.matching(
+            return drawn  # whom the request is about is not asked for nothing
+        matching = self.core.faults.matching(
             self.interface,
             self._about(),
             self._said("sp_service_id"),
             self.core.idp.devices_of(self.body),
         )
+        return [*matching, *drawn]
 
     def _take_blunt(self) -> Fault | None:
         """Takes the first fault that harms any answer; one that tampers has to see it first."""
@@ -144,6 +176,8 @@ class _Exchange:
     def _make(self, harm: Fault | None) -> tuple[int, dict[str, Any] | None]:
         """Returns status and envelope; only an answer that is made by the platform acts."""
         if harm is None or harm.drop is Drop.ANSWER:
+            if self._too_early():
+                return HTTPStatus.TOO_MANY_REQUESTS, None
             reply = self.core.idp.answer(self.interface, self.body, self.finding, self)
             return HTTPStatus.OK, self._alter(self._write(reply))
         if harm.code is not None:
@@ -238,11 +272,7 @@ class _Exchange:
             payload=payload,
             payload_sha256=None if payload is None else sha256_hex(payload),
             checksum_verified=self.finding.checksum_verified,
-            early=(
-                self.interface is Interface.GET_RESULT
-                and ticket_id is not None
-                and self.core.history.is_early_poll(ticket_id, self.at)
-            ),
+            early=self.early,
             http_status=status,
             answer=answer,
             faults=tuple(each.fault_id for each in self.applied),

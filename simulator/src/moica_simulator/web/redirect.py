@@ -59,7 +59,8 @@ async def _open(request: web.Request) -> web.StreamResponse:
     form = {name: value for name, value in posted.items() if isinstance(value, str)}
     finding, envelope, status = Finding(), None, int(HTTPStatus.OK)
     applied: list[Fault] = []
-    for fault in core.faults.matching(Interface.REDIRECT, None, form.get("sp_service_id")):
+    matching = core.faults.matching(Interface.REDIRECT, None, form.get("sp_service_id"))
+    for fault in (*matching, *core.faults.draw(Interface.REDIRECT)):
         if fault.http_status is not None and core.faults.count(fault):
             status = fault.http_status
             applied.append(fault)

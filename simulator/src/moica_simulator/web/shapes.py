@@ -12,6 +12,7 @@ from moica_simulator.faults import Fault
 from moica_simulator.history import RecordedRequest
 from moica_simulator.phone.app import OpenedLink
 from moica_simulator.platform.confirmation import TicketView
+from moica_simulator.profiles import ActiveProfile
 from moica_simulator.records import (
     ActivationCode,
     Behaviour,
@@ -36,6 +37,7 @@ __all__ = [
     "opened_link",
     "person",
     "platform_ticket",
+    "profile",
     "recorded_request",
     "rfc3339",
     "service_provider",
@@ -196,6 +198,11 @@ def fault(value: Fault) -> dict[str, Any]:
         "times": value.times,
         "applied": value.applied,
     }
+
+
+def profile(value: ActiveProfile) -> dict[str, Any]:
+    """Writes which profile is on."""
+    return {"name": value.name.value, "seed": value.seed}
 
 
 def recorded_request(value: RecordedRequest) -> dict[str, Any]:

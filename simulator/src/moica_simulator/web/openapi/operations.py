@@ -297,6 +297,17 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answer="ErrorChecksums",
     ),
     Operation(
+        *("get", "/profile", "getProfile", "Which profile is on", "platform"),
+        answer="Profile",
+    ),
+    Operation(
+        *("put", "/profile", "setProfile"),
+        *("Sets how the platform as a whole behaves", "platform"),
+        body=("NewProfile",),
+        answer="Profile",
+        errors=("profile_invalid",),
+    ),
+    Operation(
         *("post", "/faults", "addFault", "Sets a fault, of exactly one kind", "platform"),
         body=("NewFault",),
         answer="Fault",

@@ -12,6 +12,7 @@ from moica_simulator.alterations import Alteration
 from moica_simulator.ca.profile import Usage
 from moica_simulator.faults import Drop, Line, Tamper
 from moica_simulator.platform.wire import Interface
+from moica_simulator.profiles import Profile
 from moica_simulator.records import OnRequest, TicketStatus
 from moica_simulator.web.openapi.watching import watched
 
@@ -146,6 +147,17 @@ def schemas() -> dict[str, Any]:
             example={"callback_url": "http://127.0.0.1:8080/callback"},
         ),
         "ErrorChecksums": _asked({"carried": _FLAG}, "carried", example={"carried": True}),
+        "NewProfile": _asked(
+            {
+                "name": _PROFILE,
+                "seed": {
+                    "type": ["integer", "null"],
+                    "description": "Of `chaos`, and of no other; without it one is drawn",
+                },
+            },
+            "name",
+            example={"name": "chaos", "seed": 7},
+        ),
         "NewFault": _asked(
             _fault_fields(), "interface", example={"interface": "SP-API-ATH-02", "http_status": 503}
         ),
@@ -206,6 +218,7 @@ def _certificate_shape() -> _Json:
     }
 
 
+_PROFILE: Final[_Json] = {"type": "string", "enum": [each.value for each in Profile]}
 _SKEW: Final[_Json] = {
     "type": ["number", "null"],
     "minimum": -366 * 86_400,
@@ -312,6 +325,7 @@ def _answers() -> dict[str, Any]:
         "Fault": _shown(
             {"id": _TEXT, **_fault_fields(), "applied": {"type": "integer", "minimum": 0}}
         ),
+        "Profile": _shown({"name": _PROFILE, "seed": {"type": ["integer", "null"]}}),
         "RecordedRequest": _shown(
             {
                 "number": {"type": "integer", "minimum": 1},
