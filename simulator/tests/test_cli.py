@@ -101,6 +101,10 @@ async def test_the_control_api_is_there_from_a_shell(sim: Simulator) -> None:
     assert (await shell("person", "deregister", "A123456789"))["name"] == "王小明"
     assert len((await shell("test-persons"))["items"]) > 20
     assert (await shell("clock", "advance", "60"))["advanced_s"] == 60
+    assert (await shell("clock", "run"))["frozen"] is False
+    assert (await shell("clock", "freeze"))["frozen"] is True
+    moved = await shell("clock", "set", "2026-04-24T12:00:00+08:00")
+    assert moved["now"] == "2026-04-24T04:00:00.000Z"
     assert (await shell("clock", "reset"))["advanced_s"] == 0
     assert (await shell("clock", "show"))["advanced_s"] == 0
 
@@ -120,6 +124,11 @@ async def test_a_request_is_decided_from_a_shell(
     assert (await shell("phone", "confirm", phone.id, ticket_id))["status"] == "confirmed"
     _, ticket_id = await system.push()
     assert (await shell("phone", "refuse", phone.id, ticket_id))["status"] == "refused"
+    listed = await shell("requests", "list", "--sp-ticket-id", ticket_id)
+    assert [each["interface"] for each in listed["items"]] == ["SP-API-ATH-03"]
+    late = await shell("requests", "list", "--since", "2026-04-24T12:00:01+08:00")
+    assert late["items"] == []
+    assert len((await shell("requests", "list", "--order", "newest"))["items"]) == 2
 
 
 async def test_errors_reach_the_shell(sim: Simulator) -> None:

@@ -144,7 +144,10 @@ async def test_a_behaviour_is_set(control: Control, system: Any, phone: Device) 
     body, ticket_id = await system.push()
     assert await system.result_code(body, ticket_id) == "SPTKTID_TXNLOG_NF"
     status, clock = await control("POST", "/clock", {"advance_s": 5})
-    assert (status, clock) == (200, {"now": "2026-04-24T04:00:05.000Z", "advanced_s": 5.0})
+    assert (status, clock) == (
+        200,
+        {"now": "2026-04-24T04:00:05.000Z", "advanced_s": 5.0, "frozen": True},
+    )
     assert await system.result_code(body, ticket_id) == "APP_USER_CANCEL"
 
 
@@ -172,6 +175,8 @@ async def test_faults_are_listed_and_removed(control: Control) -> None:
         "reseal": True,
         "alter": None,
         "line": None,
+        "clock_skew_s": None,
+        "ticket_skew_s": None,
         "sp_service_id": None,
         "device_id": None,
         "rate": None,
@@ -286,7 +291,12 @@ ERRORS: list[tuple[str, str, Any, int, str]] = [
         400,
         "body_invalid",
     ),
-    ("POST", "/clock", {}, 400, "body_invalid"),
+    ("POST", "/clock", {}, 400, "clock_invalid"),
+    ("POST", "/clock", {"advance_s": 1, "freeze": True}, 400, "clock_invalid"),
+    ("POST", "/clock", {"reset": False}, 400, "clock_invalid"),
+    ("POST", "/clock", {"set_to": "2026-04-24T12:00:00"}, 400, "clock_invalid"),
+    ("POST", "/clock", {"set_to": "noon"}, 400, "clock_invalid"),
+    ("POST", "/clock", {"set_to": "9999-01-01T00:00:00Z"}, 400, "clock_invalid"),
     ("POST", "/clock", {"advance_s": -1}, 400, "clock_invalid"),
     ("POST", "/clock", {"advance_s": 1e300}, 400, "clock_invalid"),
     ("POST", "/certificates/abc/revoke", {}, 404, "certificate_unknown"),

@@ -147,20 +147,12 @@ SESSION = """
         assert moica_phone.fingerprint_failures == 0
         assert moica_phone.behaviour.on_request == "manual"
 
-    @pytest.fixture
-    def profiles(monkeypatch):
-        from moica_simulator import Simulator
-
-        set_to = []
-        monkeypatch.setattr(
-            Simulator, "set_profile", lambda _, *words, **more: set_to.append((words, more)),
-            raising=False,
-        )
-        return set_to
-
     @pytest.mark.moica_profile("chaos", seed=7)
-    def test_profile(profiles, moica_platform):
-        assert profiles == [(("chaos",), {"seed": 7})]
+    def test_profile(moica_platform):
+        assert (moica_platform.profile.name, moica_platform.profile.seed) == ("chaos", 7)
+
+    def test_profile_is_put_back(moica_platform):
+        assert moica_platform.profile.name == "standard"
 
     @pytest.mark.moica_person("B123456780", "李大同", "上面那支")
     class TestOrder:
@@ -267,7 +259,7 @@ def test_one_simulator_can_serve_a_session_and_mistakes_in_markers_are_told(
     files = {"test_0_unused.py": UNUSED % PLUGIN, "test_session.py": SESSION}
     outcomes, said = run_suite(tmp_path, files, "-o", "moica_scope=session")
     assert passed(outcomes, "test_0_unused.py") == ["PASSED"], said
-    assert passed(outcomes, "test_session.py") == ["PASSED"] * 12 + ["ERROR"] * 2, said
+    assert passed(outcomes, "test_session.py") == ["PASSED"] * 13 + ["ERROR"] * 2, said
     assert "unexpected keyword argument 'nmae'" in said
     assert "fault_invalid" in said
 

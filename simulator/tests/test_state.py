@@ -55,6 +55,20 @@ async def test_everything_is_found_again(
         assert await system.result_code(qr, qr_id) == "0"
 
 
+async def test_a_frozen_clock_stands_after_a_restart(tmp_path: Path, keys: KeyPool) -> None:
+    """At the same moment; certificates of before and after are of one time."""
+    start: dict[str, Any] = {"state": tmp_path, "fast": True, "keys": keys}
+    async with Simulator.start(**start) as sim:
+        sim.clock.freeze()
+        sim.clock.advance(86_400)
+        stood = sim.clock.now()
+    async with Simulator.start(**start) as sim:
+        assert (sim.clock.frozen, sim.clock.now()) == (True, stood)
+        sim.clock.reset()
+    async with Simulator.start(**start) as sim:
+        assert (sim.clock.frozen, sim.clock.advanced.total_seconds()) == (False, 0)
+
+
 async def test_a_late_holder_still_acts_after_a_restart(
     tmp_path: Path, keys: KeyPool, http: Any, relying_system: Any
 ) -> None:

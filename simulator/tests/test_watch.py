@@ -53,15 +53,59 @@ async def test_requests_are_filtered(system: Any, phone: Device, watch: Any) -> 
     assert (await numbers(watch, "checksum=unchecked&interface=SP-API-ATH-03"))[0] == []
 
 
+async def test_requests_are_filtered_by_person_ticket_and_time(
+    sim: Simulator, system: Any, phone: Device, other_phone: Device, watch: Any, clock: Clock
+) -> None:
+    """A poll is about its ticket's person; in-process `where` picks the same ones."""
+    wang, lee = phone.id_number, other_phone.id_number
+    body, ticket_id = await system.push()
+    clock.advance(10)
+    other, other_id = await system.push(id_num=lee)
+    await sim.add_fault("SP-API-ATH-02", http_status=503)
+    await system.post("getAthOrSignResult", {"sp_ticket_id": other_id})
+    clock.advance(10)
+    since = clock.now()
+    await system.result(body, ticket_id)
+    await system.result(other, other_id)
+    for words, found, query in (
+        ({"id_number": wang}, [1, 4], f"id_number={wang}"),
+        ({"id_number": lee}, [2, 3, 5], f"id_number={lee}"),
+        ({"sp_ticket_id": ticket_id}, [1, 4], f"sp_ticket_id={ticket_id}"),
+        ({"sp_ticket_id": other_id}, [2, 3, 5], f"sp_ticket_id={other_id}"),
+        ({"since": since}, [4, 5], "since=2026-04-24T12:00:20%2B08:00"),
+        (
+            {"since": since, "id_number": lee, "interface": "SP-API-ATH-02"},
+            [5],
+            f"since=2026-04-24T04:00:20Z&id_number={lee}&interface=SP-API-ATH-02",
+        ),
+        ({"id_number": "nobody"}, [], "id_number=nobody"),
+    ):
+        assert [each.number for each in sim.requests.where(**words)] == found, words
+        assert (await numbers(watch, query))[0] == found, query
+    pending = sim.requests.where(code="SPTKTID_TXNLOG_NF")
+    assert [each.number for each in pending] == [4, 5]
+    assert pending == sim.requests.where(code="SP-API-ATH-02-SPTKTID_TXNLOG_NF")
+    (harmed,) = sim.requests.where(harmed=True)
+    assert (harmed.number, harmed.harms) == (3, ("http_status=503",))
+    assert len(sim.requests.where(sp_service_id=system.service_id, harmed=False)) == 4
+
+
 @pytest.mark.parametrize(
     "path",
-    ["/requests?order=up", "/requests?checksum=x", "/requests?interface=x", "/tickets?status=x"],
+    [
+        "/requests?since=noon",
+        "/requests?since=2026-04-24T04:00:00",
+        "/requests?order=up",
+        "/requests?checksum=x",
+        "/requests?interface=x",
+        "/tickets?status=x",
+    ],
 )
 async def test_a_filter_that_is_none_is_refused(path: str, watch: Any) -> None:
     """An empty list would be taken for an answer."""
     status, answer = await watch(path)
     assert (status, answer["error"]) == (400, "parameter_invalid")
-    assert "expected one of" in answer["detail"]
+    assert ": expected " in answer["detail"]
 
 
 async def test_a_wrong_checksum_is_explained(system: Any, phone: Device, watch: Any) -> None:

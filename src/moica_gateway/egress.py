@@ -173,8 +173,15 @@ class CheckedConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> Connection:
-        """As aiohttp's, and notes that from here on something may have been sent."""
+        """As aiohttp's, and notes that from here on something may have been sent.
+
+        A kept connection on which something came that nobody asked for is given up: it would be
+        read as the answer to this request, and an answer without a checksum can be another's.
+        """
         connection = await super().connect(req, traces, timeout)
+        while connection.protocol is not None and connection.protocol.should_close:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
         progress = _progress.get()
         if progress is not None:
             progress.connected = True

@@ -412,6 +412,43 @@ async def test_a_reset_of_a_kept_connection_may_have_been_sent(egress: EgressCli
     assert (connections, requests) == (1, 2)
 
 
+async def test_an_answer_that_nobody_asked_for_is_never_that_of_the_next_request(
+    egress: EgressClient,
+) -> None:
+    """On a kept connection, right behind the answer or a moment later: it is given up for a new
+    one."""
+    heard, sent = asyncio.Event(), asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n" + head.split()[1][1:]
+        writer.write(answer)
+        if head.startswith(b"POST /two1"):
+            writer.write(answer)
+        await writer.drain()
+        if head.startswith(b"POST /late"):
+            await heard.wait()
+            writer.write(answer)
+            await writer.drain()
+        sent.set()
+        await reader.read()
+
+    async with raw(handler) as port:
+        for first in ("two1", "late"):
+            reply = await egress.request("POST", f"http://127.0.0.1:{port}/{first}", body=b"")
+            assert reply.body == first.encode()
+            heard.set()
+            async with asyncio.timeout(5):
+                await sent.wait()
+            for _ in range(10):  # rounds of the loop, in which it arrives on the idle connection
+                await asyncio.sleep(0)
+            reply = await egress.request("POST", f"http://127.0.0.1:{port}/next", body=b"")
+            assert reply.body == b"next"
+            await egress.close()
+            heard.clear()
+            sent.clear()
+
+
 async def test_cancelling_goes_through(egress: EgressClient) -> None:
     """CancelledError is nobody's EgressError."""
     arrived = asyncio.Event()

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from moica_simulator.device import Device
     from moica_simulator.errors import ConfigurationError, PlatformError, SimulatorError
     from moica_simulator.faults import Fault
-    from moica_simulator.history import RecordedRequest
+    from moica_simulator.history import RecordedRequest, RecordedRequests
     from moica_simulator.keys import GeneratedKeys, KeyPool, KeySource
     from moica_simulator.phone.app import OpenedLink
     from moica_simulator.platform.confirmation import TicketView
+    from moica_simulator.profiles import ActiveProfile, Profile
     from moica_simulator.records import (
         ActivationCode,
         Behaviour,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TEST_PERSONS",
     "ActivationCode",
+    "ActiveProfile",
     "Behaviour",
     "CertificateShape",
     "Clock",
@@ -58,7 +60,9 @@ __all__ = [
     "OpenedLink",
     "Person",
     "PlatformError",
+    "Profile",
     "RecordedRequest",
+    "RecordedRequests",
     "ServiceProvider",
     "Simulator",
     "SimulatorError",
@@ -72,6 +76,7 @@ __all__ = [
 _HOMES = {
     "TEST_PERSONS": "testpersons",
     "ActivationCode": "records",
+    "ActiveProfile": "profiles",
     "Behaviour": "records",
     "CertificateShape": "ca.profile",
     "Clock": "clock",
@@ -86,7 +91,9 @@ _HOMES = {
     "OpenedLink": "phone.app",
     "Person": "records",
     "PlatformError": "errors",
+    "Profile": "profiles",
     "RecordedRequest": "history",
+    "RecordedRequests": "history",
     "ServiceProvider": "records",
     "Simulator": "simulator",
     "SimulatorError": "errors",

@@ -6,7 +6,6 @@ The control API from a shell is in `cli_control`.
 import asyncio
 import signal
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,7 +15,9 @@ from moica_simulator._version import __version__
 from moica_simulator.cli_control import COMMANDS
 
 if TYPE_CHECKING:
+    from moica_simulator.clock import Clock
     from moica_simulator.mode import Mode
+    from moica_simulator.profiles import ActiveProfile
 
 __all__ = ["main"]
 
@@ -55,6 +56,15 @@ def main() -> None:
     is_flag=True,
     help="Make the ready-made persons at the start.",
 )
+@click.option(
+    "--profile",
+    envvar="SIMULATOR_PROFILE",
+    type=click.Choice(["standard", "strict", "lenient", "chaos"]),
+    default="standard",
+    show_default=True,
+    help="How the platform behaves.",
+)
+@click.option("--seed", envvar="SIMULATOR_SEED", type=int, help="Of the profile chaos.")
 @click.option("--fast", is_flag=True, help=_FAST)
 @click.option(
     "--log-level",
@@ -72,9 +82,14 @@ def serve(
     fast: bool,
     log_level: str,
     test_persons: bool,
+    profile: str,
+    seed: int | None,
 ) -> None:
     """Serves until a signal."""
     from moica_simulator.errors import ConfigurationError
+
+    if seed is not None and profile != "chaos":
+        raise click.UsageError("--seed: expected with --profile chaos only")
 
     options = {
         "state": state,
@@ -85,12 +100,14 @@ def serve(
         "log_level": log_level,
     }
     try:
-        asyncio.run(_serve(options, test_persons=test_persons))
+        asyncio.run(_serve(options, test_persons=test_persons, profile=profile, seed=seed))
     except ConfigurationError as error:
         raise click.ClickException(error.detail) from error
 
 
-async def _serve(options: dict[str, Any], *, test_persons: bool) -> None:
+async def _serve(
+    options: dict[str, Any], *, test_persons: bool, profile: str, seed: int | None
+) -> None:
     from moica_simulator.simulator import Simulator
 
     stop = asyncio.Event()
@@ -100,10 +117,12 @@ async def _serve(options: dict[str, Any], *, test_persons: bool) -> None:
     async with Simulator.start(log_to=sys.stderr, **options) as simulator:
         if test_persons:
             await simulator.add_test_persons()
+        if profile != "standard":
+            simulator.set_profile(profile, seed=seed)
         click.echo(
             f"moica-simulator ready on {simulator.url} "
             f"(模擬器，不得用於正式環境 NOT FOR PRODUCTION){_fast(simulator.mode)}"
-            f"{_ahead(simulator.clock.advanced)}"
+            f"{_kept(simulator.clock)}{_profile(simulator.profile)}"
         )
         sys.stdout.flush()
         await stop.wait()
@@ -114,9 +133,18 @@ def _fast(mode: "Mode") -> str:
     return f", {mode.words_zh} {mode.words_en}" if mode.fast else ""
 
 
-def _ahead(advanced: timedelta) -> str:
-    """Says that a kept clock was advanced, since nothing else would explain odd dates."""
-    seconds = advanced.total_seconds()
+def _profile(active: "ActiveProfile") -> str:
+    """Says which profile is on, if it is not the usual one."""
+    if active.name == "standard":
+        return ""
+    return f", profile {active.name}" + (f" seed {active.seed}" if active.seed is not None else "")
+
+
+def _kept(clock: "Clock") -> str:
+    """Says that a kept clock was moved, since nothing else would explain odd dates."""
+    if clock.frozen:
+        return f", its clock stands at {clock.now().isoformat(timespec='seconds')} (clock reset)"
+    seconds = clock.advanced.total_seconds()
     return f", its clock {seconds:g} s ahead (clock reset goes back)" if seconds else ""
 
 

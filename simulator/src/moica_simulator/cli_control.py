@@ -1,4 +1,4 @@
-"""`person`, `phone`, `fault`, `clock`: the control API from a shell; each prints its JSON."""
+"""The control API from a shell: `person`, `phone`, `fault` and so on; each prints its JSON."""
 
 import asyncio
 import json
@@ -216,6 +216,8 @@ def fault() -> None:
 @click.option("--tamper")
 @click.option("--alter")
 @click.option("--line")
+@click.option("--clock-skew-s", type=float)
+@click.option("--ticket-skew-s", type=float)
 @click.option("--sp-service-id")
 @click.option("--device-id")
 @click.option("--rate", type=float)
@@ -243,6 +245,47 @@ def fault_clear(url: str) -> None:
     _print(url, "DELETE", "/faults")
 
 
+@click.group(help="How the platform as a whole behaves.")
+def profile() -> None:
+    """Holds the commands about profiles."""
+
+
+@profile.command("show", help="Show which profile is on.")
+@_url
+def profile_show(url: str) -> None:
+    """Shows the profile."""
+    _print(url, "GET", "/profile")
+
+
+@profile.command("set", help="Set standard, strict, lenient or chaos.")
+@click.argument("name", type=click.Choice(["standard", "strict", "lenient", "chaos"]))
+@click.option("--seed", type=int, help="Of chaos; without it one is drawn.")
+@_url
+def profile_set(url: str, name: str, seed: int | None) -> None:
+    """Sets the profile."""
+    _print(url, "PUT", "/profile", {"name": name, "seed": seed})
+
+
+@click.group(help="What relying systems asked, and were answered.")
+def requests() -> None:
+    """Holds the commands about the history."""
+
+
+@requests.command("list", help="List requests with their answers, oldest first.")
+@click.option("--interface", help="E.g. SP-API-ATH-02.")
+@click.option("--sp-service-id", help="Of this system.")
+@click.option("--id-number", help="About this person.")
+@click.option("--sp-ticket-id", help="About this ticket.")
+@click.option("--since", help="From this moment, e.g. 2026-04-24T12:00:00+08:00.")
+@click.option("--checksum", type=click.Choice(["right", "wrong", "unchecked"]))
+@click.option("--order", type=click.Choice(["oldest", "newest"]))
+@click.option("--limit", type=click.IntRange(1, 1000))
+@_url
+def requests_list(url: str, **filters: Any) -> None:
+    """Lists requests."""
+    _print(url, "GET", "/requests", query={k: str(v) for k, v in filters.items() if v is not None})
+
+
 @click.group(help="The clock of platform, CA and phones.")
 def clock() -> None:
     """Holds the commands about the clock."""
@@ -263,20 +306,55 @@ def clock_advance(url: str, seconds: float) -> None:
     _print(url, "POST", "/clock", {"advance_s": seconds})
 
 
-@clock.command("reset", help="Go back to the machine's time.")
+@clock.command("set", help="Go to a moment, also an earlier one: 2026-04-24T12:00:00+08:00.")
+@click.argument("moment")
+@_url
+def clock_set(url: str, moment: str) -> None:
+    """Sets the clock."""
+    _print(url, "POST", "/clock", {"set_to": moment})
+
+
+@clock.command("freeze", help="Stop time, until it is moved by advance or set, or runs again.")
+@_url
+def clock_freeze(url: str) -> None:
+    """Freezes the clock."""
+    _print(url, "POST", "/clock", {"freeze": True})
+
+
+@clock.command("run", help="Let a frozen clock run on from where it stands.")
+@_url
+def clock_run(url: str) -> None:
+    """Lets the clock run."""
+    _print(url, "POST", "/clock", {"freeze": False})
+
+
+@clock.command("reset", help="Go back to the machine's time, running.")
 @_url
 def clock_reset(url: str) -> None:
     """Resets the clock."""
     _print(url, "POST", "/clock", {"reset": True})
 
 
-def _print(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
-    answer = asyncio.run(_call(url, method, path, body))
+def _print(
+    url: str,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    query: Mapping[str, str] | None = None,
+) -> None:
+    answer = asyncio.run(_call(url, method, path, body, query or {}))
     if answer is not None:
         click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
-async def _call(url: str, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+async def _call(
+    url: str,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None,
+    query: Mapping[str, str],
+) -> Any:
     import aiohttp
     from yarl import URL
 
@@ -284,7 +362,7 @@ async def _call(url: str, method: str, path: str, body: Mapping[str, Any] | None
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
-            session.request(method, target, json=body) as response,
+            session.request(method, target % query, json=body) as response,
         ):
             if response.status == 204:
                 return None
@@ -299,4 +377,4 @@ async def _call(url: str, method: str, path: str, body: Mapping[str, Any] | None
     return answer
 
 
-COMMANDS: tuple[click.Command, ...] = (person, test_persons, phone, fault, clock)
+COMMANDS: tuple[click.Command, ...] = (person, test_persons, phone, fault, profile, requests, clock)

@@ -8,6 +8,9 @@ memory and are gone after a restart.
 import base64
 import enum
 import math
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import attrs
 
@@ -18,7 +21,19 @@ from moica_simulator.platform.reply import SUCCESS, Reply, refusal
 from moica_simulator.platform.wire import Interface
 from moica_simulator.randomness import Randomness
 
-__all__ = ["Drop", "Fault", "FaultBox", "Line", "Tamper", "apply_code", "flip_hex", "tampered"]
+__all__ = [
+    "Drop",
+    "Fault",
+    "FaultBox",
+    "FaultSource",
+    "LateAnswer",
+    "Line",
+    "Tamper",
+    "apply_code",
+    "flip_hex",
+    "possible_tampers",
+    "tampered",
+]
 
 
 class Drop(enum.StrEnum):
@@ -41,7 +56,11 @@ class Tamper(enum.StrEnum):
 
 
 class Line(enum.StrEnum):
-    """What the line does to an answer; the platform has acted by then."""
+    """What the line does to an answer; the platform has acted by then.
+
+    `duplicate` sends it twice, the second time unasked. `late` closes the connection, and brings
+    the answer to the next request of the same system at the same interface, whose own is lost.
+    """
 
     RESET = "reset"
     TRUNCATED = "truncated"
@@ -50,8 +69,18 @@ class Line(enum.StrEnum):
     NOT_AN_OBJECT = "not_an_object"
     NOT_TEXT = "not_text"
     DRIP = "drip"
+    DUPLICATE = "duplicate"
+    LATE = "late"
     GZIP_BOMB = "gzip_bomb"
     REDIRECT = "redirect"
+
+
+_HARMS = (
+    *("code", "http_status", "latency_s", "drop", "tamper", "alter", "line"),
+    *("clock_skew_s", "ticket_skew_s"),
+)
+_LONGEST_SKEW_S = 366 * 86_400
+_MOST_LATE = 100
 
 
 @attrs.frozen
@@ -72,6 +101,10 @@ class Fault:
             wrong part (the platform lies), or left (the wire lies).
         alter: Change the envelope after it was sealed.
         line: Let the line harm the answer.
+        clock_skew_s: Answer by a machine of the platform whose clock is so many seconds ahead
+            (negative: behind): a ticket is made then, or has lapsed by then.
+        ticket_skew_s: Write an `expiration_time` into the ticket that is so much later (negative:
+            earlier) than when the platform has it lapse.
         id_number: For requests about this person only.
         sp_service_id: For requests of this system only.
         device_id: For requests that this phone was asked by, or has decided, only.
@@ -91,24 +124,29 @@ class Fault:
     reseal: bool = True
     alter: Alteration | None = None
     line: Line | None = None
+    clock_skew_s: float | None = None
+    ticket_skew_s: float | None = None
     id_number: str | None = attrs.field(default=None, repr=False)
     sp_service_id: str | None = None
     device_id: str | None = None
     rate: float | None = None
     times: int | None = 1
     applied: int = 0
+    drawn: bool = False
+    """Whether a profile has drawn it, for one answer; nobody set it, and none removes it."""
 
     def __attrs_post_init__(self) -> None:
-        kinds = (
-            *(self.code, self.http_status, self.latency_s, self.drop, self.tamper),
-            *(self.alter, self.line),
-        )
-        if sum(kind is not None for kind in kinds) != 1:
-            raise _invalid("exactly one of code, http_status, latency_s, drop, tamper, alter, line")
+        if len(self._harms()) != 1:
+            raise _invalid(f"exactly one of {', '.join(_HARMS)}")
         if self.rate is not None and not 0 < self.rate <= 1:
             raise _invalid(f"rate above 0 and up to 1; {self.rate} came")
-        if self.interface is Interface.REDIRECT and (self.alter or self.line):
-            raise _invalid("code, http_status, drop or tamper for SP-API-WEB-01")
+        skew = self.clock_skew_s if self.clock_skew_s is not None else self.ticket_skew_s
+        if self.interface is Interface.REDIRECT and (self.alter or self.line or skew):
+            raise _invalid("code, http_status, latency_s, drop or tamper for SP-API-WEB-01")
+        if skew is not None and not 0 < abs(skew) <= _LONGEST_SKEW_S:
+            raise _invalid(f"a skew of up to {_LONGEST_SKEW_S} s either way, not 0; {skew} came")
+        if self.ticket_skew_s is not None and self.interface not in _TICKET_INTERFACES:
+            raise _invalid(f"ticket_skew_s for {', '.join(_TICKET_INTERFACES)}")
         if self.times is not None and self.times < 1:
             raise _invalid(f"times of 1 or more, or null for always; {self.times} came")
         if self.http_status is not None and not 400 <= self.http_status <= 599:
@@ -119,9 +157,19 @@ class Fault:
             raise _invalid(f"latency_s above 0 and up to 3600; {self.latency_s} came")
         if self.code in (SUCCESS, 0, ""):
             raise _invalid("an error code; 0 means success and is made by really succeeding")
-        possible = _POSSIBLE[self.interface]
+        possible = possible_tampers(self.interface)
         if self.tamper is not None and self.tamper not in possible:
             raise _invalid(f"tamper of {self.interface} one of {', '.join(sorted(possible))}")
+
+    @property
+    def harm(self) -> str:
+        """What it does, e.g. `line=reset`."""
+        ((name, value),) = self._harms().items()
+        return f"{name}={value}"
+
+    def _harms(self) -> dict[str, object]:
+        given = {name: getattr(self, name) for name in _HARMS}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def exhausted(self) -> bool:
@@ -129,8 +177,23 @@ class Fault:
         return self.times is not None and self.applied >= self.times
 
 
+@attrs.frozen
+class LateAnswer:
+    """An answer that was kept back, and the fault that did so."""
+
+    fault: Fault
+    envelope: Mapping[str, Any] = attrs.field(repr=False)
+
+
+class FaultSource(Protocol):
+    """Draws what is to befall a request, for a profile."""
+
+    def draw(self, interface: Interface) -> Fault | None:
+        """Returns one fault for one request, or None."""
+
+
 class FaultBox:
-    """The faults that are set, oldest first.
+    """The faults that are set, oldest first, and the answers that are late because of them.
 
     Args:
         randomness: For faults with a rate.
@@ -139,6 +202,8 @@ class FaultBox:
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
         self._faults: dict[str, Fault] = {}
+        self.chaos: FaultSource | None = None
+        self._late: dict[tuple[Interface, str | None], deque[LateAnswer]] = {}
 
     def add(self, fault: Fault) -> Fault:
         """Sets a fault."""
@@ -163,8 +228,9 @@ class FaultBox:
             )
 
     def clear(self) -> None:
-        """Removes every fault."""
+        """Removes every fault, and whatever answers are late."""
         self._faults.clear()
+        self._late.clear()
 
     def matching(
         self,
@@ -191,9 +257,16 @@ class FaultBox:
             and (fault.device_id is None or fault.device_id in devices)
         ]
 
+    def draw(self, interface: Interface) -> list[Fault]:
+        """Returns what the profile draws for a request, to be asked for once for each."""
+        drawn = self.chaos.draw(interface) if self.chaos else None
+        return [] if drawn is None else [drawn]
+
     def count(self, fault: Fault) -> bool:
         """Notes that a fault is being applied; False if it was used up meanwhile, or the dice say
         not this time."""
+        if fault.drawn:
+            return True
         kept = self._faults.get(fault.fault_id)
         if kept is None or kept.exhausted:
             return False
@@ -201,6 +274,16 @@ class FaultBox:
             return False
         self._faults[fault.fault_id] = attrs.evolve(kept, applied=kept.applied + 1)
         return True
+
+    def hold(self, late: LateAnswer, sp_service_id: str | None) -> None:
+        """Keeps an answer back until the same system asks at the same interface again."""
+        key = (late.fault.interface, sp_service_id)
+        self._late.setdefault(key, deque(maxlen=_MOST_LATE)).append(late)
+
+    def take_late(self, interface: Interface, sp_service_id: str | None) -> LateAnswer | None:
+        """Returns the oldest answer that was kept back, once, or None."""
+        waiting = self._late.get((interface, sp_service_id))
+        return waiting.popleft() if waiting else None
 
     def _drawn(self) -> float:
         """From 0 to below 1."""
@@ -251,6 +334,12 @@ def _invalid(expected: str) -> SimulatorError:
     return SimulatorError("fault_invalid", f"a fault: expected {expected}")
 
 
+def possible_tampers(interface: Interface) -> frozenset[Tamper]:
+    """Returns the parts of an interface's answers that can be made wrong."""
+    return _POSSIBLE[interface]
+
+
+_TICKET_INTERFACES = (Interface.GET_SP_TICKET, Interface.REQUEST_PUSH, Interface.BATCH_SIGN)
 _TICKET_PARTS = frozenset({Tamper.IDP_CHECKSUM, Tamper.SP_TICKET})
 _POSSIBLE: dict[Interface, frozenset[Tamper]] = {
     Interface.GET_SP_TICKET: _TICKET_PARTS,

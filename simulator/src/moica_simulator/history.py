@@ -12,7 +12,7 @@ import attrs
 
 from moica_simulator.assumptions import POLL_INTERVAL_ASKED_FOR
 
-__all__ = ["History", "RecordedRequest"]
+__all__ = ["History", "RecordedRequest", "RecordedRequests"]
 
 
 @attrs.frozen
@@ -31,6 +31,10 @@ class RecordedRequest:
         http_status: What was answered; None if the connection was dropped.
         answer: The JSON that was answered.
         faults: The ids of the faults that altered the answer.
+        harms: What they did, in their order, e.g. `line=reset`.
+        sp_service_id: Whose request it was, as far as it said so.
+        id_number: About whom, as far as that could be told.
+        sp_ticket_id: About which ticket, once one was made or found.
     """
 
     number: int
@@ -44,6 +48,10 @@ class RecordedRequest:
     http_status: int | None
     answer: Any = attrs.field(repr=False)
     faults: tuple[str, ...] = ()
+    harms: tuple[str, ...] = ()
+    sp_service_id: str | None = None
+    id_number: str | None = attrs.field(default=None, repr=False)
+    sp_ticket_id: str | None = None
 
     @property
     def error_code(self) -> str | None:
@@ -51,6 +59,50 @@ class RecordedRequest:
         if isinstance(self.answer, dict) and "error_code" in self.answer:
             return str(self.answer["error_code"])
         return None
+
+
+class RecordedRequests(tuple[RecordedRequest, ...]):
+    """Requests with their answers, in the order in which they were answered."""
+
+    __slots__ = ()
+
+    def where(
+        self,
+        *,
+        interface: str | None = None,
+        sp_service_id: str | None = None,
+        id_number: str | None = None,
+        sp_ticket_id: str | None = None,
+        since: datetime | None = None,
+        code: str | None = None,
+        harmed: bool | None = None,
+    ) -> "RecordedRequests":
+        """Returns those that are as every argument given says.
+
+        Args:
+            interface: E.g. `SP-API-ATH-02`.
+            sp_service_id: Of this system.
+            id_number: About this person.
+            sp_ticket_id: About this ticket.
+            since: Arrived at this moment of the simulated clock, or later; aware.
+            code: The `error_code` answered, bare or prefixed.
+            harmed: Whether a fault altered the answer.
+        """
+        wanted = {
+            "interface": interface,
+            "sp_service_id": sp_service_id,
+            "id_number": id_number,
+            "sp_ticket_id": sp_ticket_id,
+        }
+        named = {name: value for name, value in wanted.items() if value is not None}
+        return RecordedRequests(
+            each
+            for each in self
+            if all(getattr(each, name) == value for name, value in named.items())
+            and (since is None or each.at >= since)
+            and (code is None or each.error_code in (code, f"{each.interface}-{code}"))
+            and (harmed is None or bool(each.faults) is harmed)
+        )
 
 
 class History:
@@ -75,14 +127,21 @@ class History:
         """Keeps an entry."""
         self._entries.append(entry)
 
-    def all(self) -> tuple[RecordedRequest, ...]:
-        """Returns what is kept, in the order in which it was answered."""
-        return tuple(self._entries)
+    def all(self) -> RecordedRequests:
+        """Returns what is kept."""
+        return RecordedRequests(self._entries)
 
-    def is_early_poll(self, sp_ticket_id: str, now: datetime) -> bool:
-        """Notes a poll, and says whether it follows the one before too closely."""
+    def is_early_poll(self, sp_ticket_id: str, now: datetime, *, refused: bool = False) -> bool:
+        """Notes a poll, and says whether it follows the one before too closely.
+
+        Args:
+            sp_ticket_id: Of which ticket.
+            now: When it came.
+            refused: Whether one that is too early is refused, and does not count as the one before.
+        """
         before = self._last_poll.pop(sp_ticket_id, None)
-        self._last_poll[sp_ticket_id] = now
+        early = before is not None and now - before < POLL_INTERVAL_ASKED_FOR
+        self._last_poll[sp_ticket_id] = before if before and early and refused else now
         if len(self._last_poll) > self._limit:
             self._last_poll.popitem(last=False)
-        return before is not None and now - before < POLL_INTERVAL_ASKED_FOR
+        return early

@@ -32,7 +32,7 @@ _MARKERS = (
     "fingerprint_failures=0, shape=None): a person with a bound phone (phone=None: without); "
     "may be repeated, the first one's phone is moica_phone",
     "moica_fault(interface, ...): a fault, as Simulator.add_fault takes it; may be repeated",
-    "moica_profile(name, ...): a profile of faults, as Simulator.set_profile takes it",
+    "moica_profile(name, seed=None): standard, strict, lenient or chaos",
 )
 _SERVICE_ID = "20261123090000000001"
 
@@ -195,19 +195,7 @@ async def _apply_markers(simulator: "Simulator", node: pytest.Item) -> None:
     for mark in node.iter_markers("moica_fault"):
         await simulator.add_fault(*mark.args, **mark.kwargs)
     if (profile := node.get_closest_marker("moica_profile")) is not None:
-        await _set_profile(simulator, profile)
-
-
-async def _set_profile(simulator: "Simulator", mark: pytest.Mark) -> None:
-    set_profile = getattr(simulator, "set_profile", None)
-    if set_profile is None:
-        raise pytest.UsageError(
-            "moica_profile: this version of the simulator has no profiles of faults; set single "
-            "ones by moica_fault"
-        )
-    done = set_profile(*mark.args, **mark.kwargs)
-    if inspect.isawaitable(done):
-        await done
+        simulator.set_profile(*profile.args, **profile.kwargs)
 
 
 async def _make_ready(simulator: "Simulator", wanted: _MarkedPerson) -> "Device | None":
@@ -233,5 +221,6 @@ async def _make_ready(simulator: "Simulator", wanted: _MarkedPerson) -> "Device 
 
 
 async def _put_back(simulator: "Simulator") -> None:
+    simulator.set_profile("standard")
     simulator.faults.clear()
     simulator.clock.reset()

@@ -1,7 +1,6 @@
 """How a simulator is set up, and what it takes from its state folder or makes anew."""
 
 from concurrent.futures import Executor
-from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -52,9 +51,8 @@ class CoreParts:
 async def make_core_parts(options: CoreOptions, executor: Executor) -> CoreParts:
     """Opens the store and takes clock and CA from it, or makes them anew."""
     state = State(options.state_folder)
-    kept_advance = float(state.setting("clock_advanced_s", lambda: "0"))
-    clock = options.clock or Clock(advanced=timedelta(seconds=kept_advance))
-    clock.on_change(lambda: state.set("clock_advanced_s", str(clock.advanced.total_seconds())))
+    clock = options.clock or Clock.kept(state.setting("clock", str))
+    clock.on_change(lambda: state.set("clock", clock.keep()))
     kept = state.ca.material.get("only")
     if kept is not None:
         return CoreParts(state, clock, Authority.load(kept))

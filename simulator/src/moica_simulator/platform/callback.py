@@ -22,7 +22,7 @@ from moica_simulator.platform.redirect import RedirectDesk
 from moica_simulator.platform.reply import SUCCESS, Reply
 from moica_simulator.platform.wire import Interface
 from moica_simulator.randomness import Randomness
-from moica_simulator.records import Redirect
+from moica_simulator.records import Confirmed, Redirect, Refused
 
 __all__ = ["Callbacks"]
 
@@ -131,9 +131,10 @@ class Callbacks:
     async def _attempt(self, redirect: Redirect) -> tuple[int | None, bool]:
         """Posts once; returns the status that came, and whether it is to count as lost."""
         number, at = self._history.next_number(), self._clock.now()
-        applied: list[str] = []
-        form, drop = self._form(redirect, applied)
-        for fault in self._matching(redirect):
+        applied: list[Fault] = []
+        faults = [*self._matching(redirect), *self._faults.draw(Interface.REDIRECT)]
+        form, drop = self._form(redirect, faults, applied)
+        for fault in faults:
             if fault.latency_s is not None and self._count(fault, applied):
                 await asyncio.sleep(fault.latency_s)
         status = None if drop is Drop.REQUEST else await self._post(redirect, form)
@@ -149,7 +150,11 @@ class Callbacks:
                 early=False,
                 http_status=status,
                 answer=form,
-                faults=tuple(applied),
+                faults=tuple(each.fault_id for each in applied),
+                harms=tuple(each.harm for each in applied),
+                sp_service_id=redirect.sp_service_id,
+                id_number=redirect.id_number or None,
+                sp_ticket_id=redirect.sp_ticket_id or None,
             )
         )
         return status, drop is not None
@@ -168,9 +173,11 @@ class Callbacks:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None
 
-    def _form(self, redirect: Redirect, applied: list[str]) -> tuple[dict[str, str], Drop | None]:
+    def _form(
+        self, redirect: Redirect, faults: list[Fault], applied: list[Fault]
+    ) -> tuple[dict[str, str], Drop | None]:
         reply, checksum, drop = self._desk.reply(redirect), None, None
-        for fault in self._matching(redirect):
+        for fault in faults:
             if fault.code is not None and self._count(fault, applied):
                 code = apply_code(Interface.REDIRECT, fault.code).code
                 reply = attrs.evolve(reply, code=code, result={"id_num": redirect.id_number})
@@ -195,11 +202,18 @@ class Callbacks:
         return form
 
     def _matching(self, redirect: Redirect) -> list[Fault]:
-        return self._faults.matching(Interface.REDIRECT, redirect.id_number)
+        ticket = self._desk.ticket(redirect)
+        decided = ticket.outcome if ticket else None
+        return self._faults.matching(
+            Interface.REDIRECT,
+            redirect.id_number,
+            redirect.sp_service_id,
+            frozenset({decided.device_id} if isinstance(decided, Confirmed | Refused) else ()),
+        )
 
-    def _count(self, fault: Fault, applied: list[str]) -> bool:
+    def _count(self, fault: Fault, applied: list[Fault]) -> bool:
         counted = self._faults.count(fault)
         if counted:
-            applied.append(fault.fault_id)
+            applied.append(fault)
             self._log.info("fault.applied", fault_id=fault.fault_id, interface=fault.interface)
         return counted

@@ -6,8 +6,8 @@ notifications in one commit, before it is answered.
 """
 
 import base64
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import attrs
@@ -16,6 +16,7 @@ from moica_simulator import assumptions, checksum, ticket
 from moica_simulator.clock import Clock
 from moica_simulator.errors import PlatformError
 from moica_simulator.platform import wire
+from moica_simulator.platform.reading import Reading
 from moica_simulator.platform.reply import SUCCESS, Reply, refusal
 from moica_simulator.platform.retention import Retention
 from moica_simulator.platform.wire import Interface, TicketRequest
@@ -32,7 +33,7 @@ from moica_simulator.records import (
 )
 from moica_simulator.state import PlatformRecords, UsedTransaction
 
-__all__ = ["CertificateBook", "Finding", "IdentityProvider", "PushChannel"]
+__all__ = ["CertificateBook", "Finding", "IdentityProvider", "PushChannel", "Watch"]
 
 
 class PushChannel(Protocol):
@@ -50,6 +51,31 @@ class CertificateBook(Protocol):
 
     def can_sign(self, certificate: bytes, now: datetime) -> bool:
         """Says whether a certificate is within its time and not revoked or suspended."""
+
+
+class Watch(Protocol):
+    """The clock of the machine that answers a request, which may be wrong."""
+
+    def skew(self, alters: Callable[[timedelta], bool]) -> timedelta:
+        """Says how far it is ahead.
+
+        Args:
+            alters: Says whether being so far ahead makes another answer.
+        """
+
+    def ticket_skew(self) -> timedelta:
+        """Says by how much the time written into a ticket is later than the one that is kept."""
+
+
+class _RightWatch:
+    def skew(self, alters: Callable[[timedelta], bool]) -> timedelta:  # noqa: ARG002
+        return timedelta(0)
+
+    def ticket_skew(self) -> timedelta:
+        return timedelta(0)
+
+
+_RIGHT: Watch = _RightWatch()
 
 
 @attrs.define
@@ -91,26 +117,36 @@ class IdentityProvider:
         self._randomness = randomness
         self._certificates = certificates
         self._retention = retention
+        self.reading = Reading.AGREED
         self.error_checksums = assumptions.ERROR_ANSWERS_CARRY_CHECKSUM
         self._hash_secret = hash_secret
 
-    def answer(self, interface: Interface, body: Mapping[str, Any], finding: Finding) -> Reply:
+    def answer(
+        self,
+        interface: Interface,
+        body: Mapping[str, Any],
+        finding: Finding,
+        watch: Watch = _RIGHT,
+    ) -> Reply:
         """Answers one request; a refusal is an answer too.
 
         Args:
             interface: Which method was called.
             body: The JSON object that came.
             finding: Filled in on the way.
+            watch: The clock that it is answered by.
         """
         provider: ServiceProvider | None = None
+        body = self.reading.as_text(body)
         try:
             provider = self.service_provider(body)
             self.verify_checksum(interface, body, provider, finding)
+            body = self.reading.fields(interface, body)
             if interface is Interface.GET_RESULT:
-                return self._result(provider, body, finding)
+                return self._result(provider, body, finding, watch)
             if interface is Interface.DEVICE_STATUS:
-                return self._device_status(provider, body)
-            return self.new_ticket(interface, provider, body, finding)
+                return self._device_status(provider, body, watch)
+            return self.new_ticket(interface, provider, body, finding, watch)
         except PlatformError as error:
             transaction_id = body.get("transaction_id")
             return refusal(
@@ -161,9 +197,10 @@ class IdentityProvider:
         """Fills in the finding; raises `PlatformError` `INV_SP_CHECKSUM`."""
         finding.payload = wire.sp_payload(interface, body)
         claimed = wire.optional_text(body, "sp_checksum")
+        finding.checksum_verified = False
         if not claimed:
-            finding.checksum_verified = False
             raise PlatformError(assumptions.CHECKSUM_MISSING_CODE, "sp_checksum is missing")
+        self.reading.check_checksum(claimed)
         finding.checksum_verified = checksum.verifies(claimed, finding.payload, provider.aes_key)
         if not finding.checksum_verified:
             raise PlatformError(
@@ -177,6 +214,7 @@ class IdentityProvider:
         provider: ServiceProvider,
         body: Mapping[str, Any],
         finding: Finding,
+        watch: Watch = _RIGHT,
     ) -> Reply:
         """Makes the ticket that a verified request asks for; raises `PlatformError`."""
         request = wire.parse_ticket_request(interface, body)
@@ -188,7 +226,7 @@ class IdentityProvider:
         used = UsedTransaction(provider.sp_service_id, request.transaction_id)
         if self._records.transactions.get(used.key) is not None:
             raise PlatformError("TXNLOG_INS_ERR", "this transaction_id was used before")
-        made = self._make_ticket(provider, request)
+        made = self._make_ticket(provider, request, watch)
         finding.sp_ticket_id = made.sp_ticket_id
         with self._records.transaction():
             self._records.transactions.put(used)
@@ -216,8 +254,11 @@ class IdentityProvider:
             raise PlatformError("DEV_DESC_MISMATCH", "no bound device has this name")
         return named
 
-    def _make_ticket(self, provider: ServiceProvider, request: TicketRequest) -> Ticket:
-        now = self._clock.now()
+    def _make_ticket(
+        self, provider: ServiceProvider, request: TicketRequest, watch: Watch
+    ) -> Ticket:
+        now = self._clock.now() + watch.skew(lambda _: True)
+        written = now + request.lifetime + watch.ticket_skew()
         sp_ticket_id = self._randomness.uuid()
         payload = {
             "transaction_id": request.transaction_id,
@@ -227,7 +268,7 @@ class IdentityProvider:
             "sp_ticket_id": sp_ticket_id,
             "sp_name": provider.name,
             "hint": request.hint,
-            "expiration_time": assumptions.ticket_expiration_text(now + request.lifetime),
+            "expiration_time": assumptions.ticket_expiration_text(written),
             "hashed_id_num": self._hashed(provider, request.id_number),
             "version": assumptions.TICKET_VERSION,
         }
@@ -247,12 +288,18 @@ class IdentityProvider:
             expires_at=now + request.lifetime,
         )
 
-    def _device_status(self, provider: ServiceProvider, body: Mapping[str, Any]) -> Reply:
+    def _device_status(
+        self, provider: ServiceProvider, body: Mapping[str, Any], watch: Watch
+    ) -> Reply:
         """Answers LF-01; somebody unknown is no error, and nothing is used up."""
         request = wire.parse_status_request(body)
         now = self._clock.now()
         bound = [each for each in self._records.devices.of(request.id_number) if each.bound]
-        usable = any(self._certificates.can_sign(each.certificate, now) for each in bound)
+
+        def usable_at(moment: datetime) -> bool:
+            return any(self._certificates.can_sign(each.certificate, moment) for each in bound)
+
+        usable = usable_at(now + watch.skew(lambda by: usable_at(now + by) != usable_at(now)))
         result = {
             "is_fido": assumptions.yes_or_no(bool(bound)),
             "is_mcert_sign": assumptions.yes_or_no(usable),
@@ -260,7 +307,11 @@ class IdentityProvider:
         return self._success(Interface.DEVICE_STATUS, provider, request.transaction_id, result)
 
     def _result(
-        self, provider: ServiceProvider, body: Mapping[str, Any], finding: Finding
+        self,
+        provider: ServiceProvider,
+        body: Mapping[str, Any],
+        finding: Finding,
+        watch: Watch,
     ) -> Reply:
         request = wire.parse_result_request(body)
         found = self._records.tickets.get(request.sp_ticket_id)
@@ -273,9 +324,13 @@ class IdentityProvider:
                 "SPTKTID_SPTKT_NF", "no ticket has this sp_ticket_id and this transaction_id"
             )
         finding.sp_ticket_id = found.sp_ticket_id
-        if found.status_at(self._clock.now()) is TicketStatus.PENDING:
+        now = self._clock.now()
+        status = found.status_at(now)
+        skew = watch.skew(lambda by: found.status_at(now + by) is not status)
+        if status is not TicketStatus.PENDING:
+            self._retention.told(found.sp_ticket_id)
+        if found.status_at(now + skew) is TicketStatus.PENDING:
             raise PlatformError("SPTKTID_TXNLOG_NF")
-        self._retention.told(found.sp_ticket_id)
         match found.outcome:
             case Undecided():
                 raise PlatformError("SPTKT_OVD")

@@ -68,6 +68,8 @@ class RedirectDesk:
         """
         provider = self._idp.service_provider(form)
         self._idp.verify_checksum(Interface.REDIRECT, form, provider, finding)
+        read = self._idp.reading.fields(Interface.REDIRECT, form)
+        form = {name: str(value) for name, value in read.items() if value is not None}
         request = wire.parse_ticket_request(Interface.REDIRECT, _nested(form))
         if provider.callback_url is None:
             raise PlatformError(

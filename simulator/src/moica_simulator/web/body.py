@@ -19,17 +19,29 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member comes twice")
+    return found
+
+
+_UNIQUE = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_once)
 _STRICT = json.JSONDecoder(parse_constant=_refuse)
 
 
-def parse_json(raw: bytes) -> Any:
+def parse_json(raw: bytes, *, unique: bool = False) -> Any:
     """Parses strict JSON.
+
+    Args:
+        raw: In UTF-8.
+        unique: Whether a member that comes twice is an error; otherwise the last one counts.
 
     Raises:
         ValueError: If it is none; `NaN` and the like, which Python would take, are none either.
     """
     try:
-        return _STRICT.decode(raw.decode())
+        return (_UNIQUE if unique else _STRICT).decode(raw.decode())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -4,18 +4,20 @@ Errors are `{"error", "detail"}`; a refusal of the platform towards a phone is 4
 platform's code as `error`. It asks nobody who they are: it is for a test machine.
 """
 
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
 from moica_simulator._version import __version__
+from moica_simulator.clock import Clock
 from moica_simulator.device import Device
 from moica_simulator.errors import SimulatorError
 from moica_simulator.phone.camera import MEDIA_TYPES
 from moica_simulator.platform.confirmation import TicketView
 from moica_simulator.records import TicketStatus
 from moica_simulator.web import control_people, control_phones, shapes
-from moica_simulator.web.body import list_parameters, read_fields, read_picture
+from moica_simulator.web.body import Fields, list_parameters, read_fields, read_picture
 from moica_simulator.web.keys import CORE
 from moica_simulator.web.openapi import control_document
 
@@ -191,6 +193,8 @@ async def _add_fault(request: web.Request) -> web.Response:
         "reseal",
         "alter",
         "line",
+        "clock_skew_s",
+        "ticket_skew_s",
         "id_number",
         "sp_service_id",
         "device_id",
@@ -213,6 +217,8 @@ async def _add_fault(request: web.Request) -> web.Response:
         reseal=fields.flag("reseal", True),
         alter=fields.text("alter", None),
         line=fields.text("line", None),
+        clock_skew_s=fields.number("clock_skew_s", None),
+        ticket_skew_s=fields.number("ticket_skew_s", None),
         id_number=fields.text("id_number", None),
         sp_service_id=fields.text("sp_service_id", None),
         device_id=fields.text("device_id", None),
@@ -244,23 +250,44 @@ async def _get_clock(request: web.Request) -> web.Response:
 
 async def _move_clock(request: web.Request) -> web.Response:
     core = request.app[CORE]
-    fields = await read_fields(request, "advance_s", "reset")
-    if fields.flag("reset", False):
-        core.clock.reset()
-    else:
-        try:
-            core.clock.advance(fields.number("advance_s"))
-        except ValueError as error:
-            raise SimulatorError("clock_invalid", str(error)) from error
-        await core.settle()
+    fields = await read_fields(request, "advance_s", "set_to", "freeze", "reset")
+    try:
+        _move(core.clock, fields)
+    except ValueError as error:
+        raise SimulatorError("clock_invalid", str(error)) from error
+    await core.settle()
     core.log.info("clock.moved", advanced_s=core.clock.advanced.total_seconds())
     return _clock_answer(request)
+
+
+def _move(clock: Clock, fields: Fields) -> None:
+    given = [name for name in fields.names() if fields.get(name) is not None]
+    if len(given) != 1:
+        raise ValueError(
+            f"expected exactly one of advance_s, set_to, freeze, reset; {len(given)} came"
+        )
+    if "advance_s" in given:
+        clock.advance(fields.number("advance_s"))
+    elif "set_to" in given:
+        clock.set(datetime.fromisoformat(fields.text("set_to")))
+    elif "reset" in given:
+        if not fields.flag("reset"):
+            raise ValueError("reset: expected true")
+        clock.reset()
+    elif fields.flag("freeze"):
+        clock.freeze()
+    else:
+        clock.run()
 
 
 def _clock_answer(request: web.Request) -> web.Response:
     clock = request.app[CORE].clock
     return web.json_response(
-        {"now": shapes.rfc3339(clock.now()), "advanced_s": clock.advanced.total_seconds()}
+        {
+            "now": shapes.rfc3339(clock.now()),
+            "advanced_s": clock.advanced.total_seconds(),
+            "frozen": clock.frozen,
+        }
     )
 
 

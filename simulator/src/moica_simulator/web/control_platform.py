@@ -15,6 +15,8 @@ def routes() -> list[web.RouteDef]:
         web.put("/sim/v1/service-providers/{sp_service_id}/callback-url", _set_callback_url),
         web.get("/sim/v1/error-checksums", _get_error_checksums),
         web.put("/sim/v1/error-checksums", _set_error_checksums),
+        web.get("/sim/v1/profile", _get_profile),
+        web.put("/sim/v1/profile", _set_profile),
     ]
 
 
@@ -34,3 +36,15 @@ async def _set_error_checksums(request: web.Request) -> web.Response:
     fields = await read_fields(request, "carried")
     request.app[CORE].set_error_checksums(fields.flag("carried"))
     return await _get_error_checksums(request)
+
+
+async def _get_profile(request: web.Request) -> web.Response:
+    return web.json_response(shapes.profile(request.app[CORE].profile))
+
+
+async def _set_profile(request: web.Request) -> web.Response:
+    fields = await read_fields(request, "name", "seed")
+    active = request.app[CORE].set_profile(
+        fields.text("name"), seed=fields.whole_number("seed", None)
+    )
+    return web.json_response(shapes.profile(active))

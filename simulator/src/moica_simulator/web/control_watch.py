@@ -6,7 +6,8 @@ an integrator has to compare; only in the list of tickets is the person masked. 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -43,15 +44,18 @@ async def _list_requests(request: web.Request) -> web.Response:
     newest = _choice(request, "order", ORDERS) == "newest"
     interface = _choice(request, "interface", tuple(Interface))
     checked = _choice(request, "checksum", tuple(_CHECKSUMS))
-    service_id = request.query.get("sp_service_id")
-    kept = sorted(request.app[CORE].requests, key=lambda each: each.number, reverse=newest)
+    kept = request.app[CORE].requests.where(
+        interface=interface,
+        sp_service_id=request.query.get("sp_service_id"),
+        id_number=request.query.get("id_number"),
+        sp_ticket_id=request.query.get("sp_ticket_id"),
+        since=_moment(request, "since"),
+    )
     shown = [
         each
-        for each in kept
+        for each in sorted(kept, key=lambda each: each.number, reverse=newest)
         if (each.number > after if not newest else not after or each.number < after)
-        and interface in (None, each.interface)
         and (checked is None or each.checksum_verified is _CHECKSUMS[checked])
-        and service_id in (None, _service_id(each, kept))
     ]
     more = str(shown[limit - 1].number) if len(shown) > limit else None
     return web.json_response(
@@ -79,12 +83,12 @@ def _explained(
     providers: dict[str, ServiceProvider],
     history: tuple[RecordedRequest, ...],
 ) -> dict[str, Any]:
-    interface, service_id = Interface(entry.interface), _service_id(entry, history)
-    provider = providers.pop(service_id or "", None)
+    interface = Interface(entry.interface)
+    provider = providers.pop(entry.sp_service_id or "", None)
     return {
         "number": entry.number,
         "interface": entry.interface,
-        "sp_service_id": service_id,
+        "sp_service_id": entry.sp_service_id,
         "request": _of_request(interface, entry, provider, providers, history),
         "answer": _of_answer(interface, entry, provider, history),
     }
@@ -165,23 +169,6 @@ def _transaction_id(entry: RecordedRequest) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _service_id(entry: RecordedRequest, history: Iterable[RecordedRequest]) -> str | None:
-    """Whose request it was; of a callback, whose form in the history began it."""
-    if isinstance(entry.body, Mapping):
-        found = entry.body.get("sp_service_id")
-        return found if isinstance(found, str) else None
-    if entry.interface != Interface.REDIRECT or not isinstance(entry.answer, Mapping):
-        return None
-    began = (
-        each.body.get("sp_service_id")
-        for each in history
-        if each.interface == entry.interface
-        and isinstance(each.body, Mapping)
-        and each.body.get("transaction_id") == entry.answer.get("transaction_id")
-    )
-    return next((each for each in began if isinstance(each, str)), None)
-
-
 def _shape(found: Explanation) -> dict[str, Any]:
     return {
         "right": found.right,
@@ -229,6 +216,23 @@ async def _list_tickets(request: web.Request) -> web.Response:
         )
         last = position
     return web.json_response(shapes.listing(items, None))
+
+
+def _moment(request: web.Request, name: str) -> datetime | None:
+    value = request.query.get(name)
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise SimulatorError(
+            "parameter_invalid",
+            f"{name}: expected RFC 3339 with an offset, e.g. 2026-04-24T04:00:00Z (a + in an "
+            f"address is written %2B); {value!r} came",
+        )
+    return moment
 
 
 def _choice(request: web.Request, name: str, known: tuple[str, ...]) -> str | None:

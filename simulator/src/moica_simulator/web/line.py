@@ -53,6 +53,10 @@ async def send(
             )
         case Line.RESET | Line.DRIP:
             return await _by_piece(request, line, status, body)
+        case Line.DUPLICATE:
+            return await _twice(request, status, body)
+        case Line.LATE:
+            raise ValueError("a late answer is not sent to the request that it is for")
 
 
 async def _by_piece(
@@ -71,6 +75,20 @@ async def _by_piece(
     for at in range(len(body)):
         await response.write(body[at : at + 1])
         await asyncio.sleep(_DRIP)
+    return response
+
+
+async def _twice(request: web.Request, status: int, body: bytes) -> web.StreamResponse:
+    """The second one comes on the same connection, behind the first, and was not asked for."""
+    response = web.Response(body=body, status=status, content_type="application/json")
+    await response.prepare(request)
+    await response.write_eof()
+    if request.transport is not None:
+        head = (
+            f"HTTP/1.1 {status} Again\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        request.transport.write(head.encode() + body)
     return response
 
 

@@ -5,9 +5,10 @@ Boot shapes it: `timestamp, status, error, path`.
 """
 
 import asyncio
+import codecs
 import json
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -17,9 +18,19 @@ from aiohttp import web
 from moica_simulator.alterations import Surroundings, altered
 from moica_simulator.checksum import sha256_hex
 from moica_simulator.core import SimulatorCore
-from moica_simulator.faults import Drop, Fault, Line, Tamper, apply_code, flip_hex, tampered
+from moica_simulator.faults import (
+    Drop,
+    Fault,
+    LateAnswer,
+    Line,
+    Tamper,
+    apply_code,
+    flip_hex,
+    tampered,
+)
 from moica_simulator.history import RecordedRequest
 from moica_simulator.platform.idp import Finding
+from moica_simulator.platform.reading import Reading
 from moica_simulator.platform.reply import Reply, write
 from moica_simulator.platform.wire import Interface
 from moica_simulator.web.body import parse_json
@@ -60,8 +71,10 @@ class _Exchange:
     number: int
     at: datetime
     body: Any = None
+    early: bool = False
     finding: Finding = attrs.field(factory=Finding)
-    applied: list[str] = attrs.field(factory=list)
+    faults: list[Fault] = attrs.field(factory=list)
+    applied: list[Fault] = attrs.field(factory=list)
 
     @classmethod
     async def run(cls, request: web.Request, interface: Interface) -> web.StreamResponse:
@@ -70,55 +83,109 @@ class _Exchange:
         return await exchange._answer()
 
     async def _answer(self) -> web.StreamResponse:
-        if self.request.content_type != "application/json":
+        if not self._takes_type():
             return self._finish(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         try:
-            self.body = parse_json(await self.request.read())
+            self.body = self._parse(await self.request.read())
         except ValueError:
             return self._finish(HTTPStatus.BAD_REQUEST)
         if not isinstance(self.body, Mapping):
             return self._finish(HTTPStatus.BAD_REQUEST)
-        faults = self._faults()
-        harm = self._take_blunt(faults)
-        status, envelope = self._make(harm, faults)
-        await self._delay(faults)
+        self.faults = self._matching()
+        harm = self._take_blunt()
+        status, envelope = self._make(harm)
+        await self._delay()
         if harm is not None and harm.drop is not None:
             return self._drop()
-        line = self._line(faults)
-        if line is not None:
-            return await self._send(line, status, envelope)
+        fault = self._line()
+        if fault is not None and fault.line is not None:
+            if fault.line is not Line.LATE:
+                return await self._send(fault.line, status, envelope)
+            if envelope is not None:
+                self.core.faults.hold(LateAnswer(fault, envelope), self._said("sp_service_id"))
+            return self._drop()
+        late = self.core.faults.take_late(self.interface, self._said("sp_service_id"))
+        if late is not None:
+            self.applied.append(late.fault)
+            return self._finish(HTTPStatus.OK, dict(late.envelope))
         return self._finish(status, envelope)
 
-    def _faults(self) -> list[Fault]:
+    def _takes_type(self) -> bool:
+        """Says whether the body's type is read: JSON, to the letter in UTF-8, generously any."""
+        match self.core.idp.reading:
+            case Reading.LENIENT:
+                return True
+            case Reading.STRICT if (self.request.charset or "").lower() != "utf-8":
+                return False
+        return self.request.content_type == "application/json"
+
+    def _parse(self, raw: bytes) -> Any:
+        match self.core.idp.reading:
+            case Reading.LENIENT:
+                return parse_json(raw.removeprefix(codecs.BOM_UTF8))
+            case Reading.STRICT:
+                return parse_json(raw, unique=True)
+        return parse_json(raw)
+
+    def _too_early(self) -> bool:
+        """Notes a poll; says whether it came so early that a strict platform refuses it."""
+        ticket_id = self._said("sp_ticket_id")
+        if self.interface is not Interface.GET_RESULT or ticket_id is None:
+            return False
+        strict = self.core.idp.reading is Reading.STRICT
+        # A refused poll is none: who polls too fast would otherwise never be answered.
+        self.early = self.core.history.is_early_poll(ticket_id, self.at, refused=strict)
+        return strict and self.early
+
+    def skew(self, alters: Callable[[timedelta], bool]) -> timedelta:
+        """Says how far the clock is ahead by which this is answered."""
+        for fault in self.faults:
+            if fault.clock_skew_s is not None:
+                by = timedelta(seconds=fault.clock_skew_s)
+                if alters(by) and self._count(fault):
+                    return by
+        return timedelta(0)
+
+    def ticket_skew(self) -> timedelta:
+        """Says by how much the time written into a ticket is wrong."""
+        for fault in self.faults:
+            if fault.ticket_skew_s is not None and self._count(fault):
+                return timedelta(seconds=fault.ticket_skew_s)
+        return timedelta(0)
+
+    def _matching(self) -> list[Fault]:
+        drawn = self.core.faults.draw(self.interface)
         if not any(each.interface is self.interface for each in self.core.faults.all()):
-            return []  # whom the request is about is not asked for nothing
-        service_id = self.body.get("sp_service_id")
-        return self.core.faults.matching(
+            return drawn  # whom the request is about is not asked for nothing
+        matching = self.core.faults.matching(
             self.interface,
-            self.core.idp.id_number_of(self.body),
-            service_id if isinstance(service_id, str) else None,
+            self._about(),
+            self._said("sp_service_id"),
             self.core.idp.devices_of(self.body),
         )
+        return [*matching, *drawn]
 
-    def _take_blunt(self, faults: list[Fault]) -> Fault | None:
+    def _take_blunt(self) -> Fault | None:
         """Takes the first fault that harms any answer; one that tampers has to see it first."""
-        for fault in faults:
-            sharp = fault.tamper or fault.alter or fault.line or fault.latency_s
-            if sharp is None and self._count(fault):
+        for fault in self.faults:
+            blunt = fault.code or fault.http_status or fault.drop
+            if blunt is not None and self._count(fault):
                 return fault
         return None
 
-    def _make(self, harm: Fault | None, faults: list[Fault]) -> tuple[int, dict[str, Any] | None]:
+    def _make(self, harm: Fault | None) -> tuple[int, dict[str, Any] | None]:
         """Returns status and envelope; only an answer that is made by the platform acts."""
         if harm is None or harm.drop is Drop.ANSWER:
-            reply = self.core.idp.answer(self.interface, self.body, self.finding)
-            return HTTPStatus.OK, self._alter(self._write(reply, faults), faults)
+            if self._too_early():
+                return HTTPStatus.TOO_MANY_REQUESTS, None
+            reply = self.core.idp.answer(self.interface, self.body, self.finding, self)
+            return HTTPStatus.OK, self._alter(self._write(reply))
         if harm.code is not None:
             return HTTPStatus.OK, write(apply_code(self.interface, harm.code), self.core.randomness)
         return harm.http_status or HTTPStatus.OK, None
 
-    def _write(self, reply: Reply, faults: list[Fault]) -> dict[str, Any]:
-        for fault in faults:
+    def _write(self, reply: Reply) -> dict[str, Any]:
+        for fault in self.faults:
             if fault.tamper is None:
                 continue
             altered = tampered(reply, fault.tamper)
@@ -130,8 +197,8 @@ class _Exchange:
             return write(altered, self.core.randomness, checksum=checksum)
         return write(reply, self.core.randomness)
 
-    def _alter(self, envelope: dict[str, Any], faults: list[Fault]) -> dict[str, Any]:
-        for fault in faults:
+    def _alter(self, envelope: dict[str, Any]) -> dict[str, Any]:
+        for fault in self.faults:
             if fault.alter is None:
                 continue
             changed = altered(fault.alter, envelope, self._surroundings())
@@ -140,25 +207,29 @@ class _Exchange:
         return envelope
 
     def _surroundings(self) -> Surroundings:
-        sent, service_id = self.body.get("sp_checksum"), self.body.get("sp_service_id")
+        service_id = self._said("sp_service_id")
         return Surroundings(
             interface=self.interface.value,
-            sent_checksum=sent if isinstance(sent, str) else None,
+            sent_checksum=self._said("sp_checksum"),
             earlier=tuple(
                 each.answer
-                for each in self.core.history.all()
-                if each.interface == self.interface.value
-                and isinstance(each.body, Mapping)
-                and each.body.get("sp_service_id") == service_id
-                and isinstance(each.answer, dict)
+                for each in self.core.requests.where(interface=self.interface.value)
+                if each.sp_service_id == service_id and isinstance(each.answer, dict)
             ),
-            other_certificate=self.core.ca.of_another(self.core.idp.id_number_of(self.body)),
+            other_certificate=self.core.ca.of_another(self._about()),
         )
 
-    def _line(self, faults: list[Fault]) -> Line | None:
-        for fault in faults:
+    def _said(self, name: str) -> str | None:
+        found = self.body.get(name) if isinstance(self.body, Mapping) else None
+        return found if isinstance(found, str) else None
+
+    def _about(self) -> str | None:
+        return self.core.idp.id_number_of(self.body) if isinstance(self.body, Mapping) else None
+
+    def _line(self) -> Fault | None:
+        for fault in self.faults:
             if fault.line is not None and self._count(fault):
-                return fault.line
+                return fault
         return None
 
     async def _send(
@@ -168,15 +239,15 @@ class _Exchange:
         self._record(status, answer)
         return await send(self.request, line, status, answer)
 
-    async def _delay(self, faults: list[Fault]) -> None:
-        for fault in faults:
+    async def _delay(self) -> None:
+        for fault in self.faults:
             if fault.latency_s is not None and self._count(fault):
                 await asyncio.sleep(fault.latency_s)
 
     def _count(self, fault: Fault) -> bool:
         counted = self.core.faults.count(fault)
         if counted:
-            self.applied.append(fault.fault_id)
+            self.applied.append(fault)
             self.core.log.info("fault.applied", fault_id=fault.fault_id, interface=self.interface)
         return counted
 
@@ -201,14 +272,14 @@ class _Exchange:
             payload=payload,
             payload_sha256=None if payload is None else sha256_hex(payload),
             checksum_verified=self.finding.checksum_verified,
-            early=(
-                self.interface is Interface.GET_RESULT
-                and ticket_id is not None
-                and self.core.history.is_early_poll(ticket_id, self.at)
-            ),
+            early=self.early,
             http_status=status,
             answer=answer,
-            faults=tuple(self.applied),
+            faults=tuple(each.fault_id for each in self.applied),
+            harms=tuple(each.harm for each in self.applied),
+            sp_service_id=self._said("sp_service_id"),
+            id_number=self._about(),
+            sp_ticket_id=ticket_id or self._said("sp_ticket_id"),
         )
         self.core.history.add(entry)
         self.core.log.debug(

@@ -17,6 +17,7 @@ from moica_simulator.checksum import sha256_hex
 from moica_simulator.codes import catalogue
 from moica_simulator.core import SimulatorCore
 from moica_simulator.errors import PlatformError
+from moica_simulator.faults import Fault
 from moica_simulator.history import RecordedRequest
 from moica_simulator.platform.idp import Finding
 from moica_simulator.platform.reply import refusal
@@ -57,10 +58,12 @@ async def _open(request: web.Request) -> web.StreamResponse:
         raise web.HTTPBadRequest from error
     form = {name: value for name, value in posted.items() if isinstance(value, str)}
     finding, envelope, status = Finding(), None, int(HTTPStatus.OK)
-    applied: tuple[str, ...] = ()
-    for fault in core.faults.matching(Interface.REDIRECT, None):
+    applied: list[Fault] = []
+    matching = core.faults.matching(Interface.REDIRECT, None, form.get("sp_service_id"))
+    for fault in (*matching, *core.faults.draw(Interface.REDIRECT)):
         if fault.http_status is not None and core.faults.count(fault):
-            status, applied = fault.http_status, (fault.fault_id,)
+            status = fault.http_status
+            applied.append(fault)
             break
     if applied:
         page: web.StreamResponse = spring_error(status, _PATH, at)
@@ -86,7 +89,9 @@ async def _open(request: web.Request) -> web.StreamResponse:
             early=False,
             http_status=status,
             answer=envelope,
-            faults=applied,
+            faults=tuple(each.fault_id for each in applied),
+            harms=tuple(each.harm for each in applied),
+            sp_service_id=form.get("sp_service_id"),
         )
     )
     return page

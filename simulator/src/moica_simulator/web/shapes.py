@@ -12,6 +12,7 @@ from moica_simulator.faults import Fault
 from moica_simulator.history import RecordedRequest
 from moica_simulator.phone.app import OpenedLink
 from moica_simulator.platform.confirmation import TicketView
+from moica_simulator.profiles import ActiveProfile
 from moica_simulator.records import (
     ActivationCode,
     Behaviour,
@@ -36,6 +37,7 @@ __all__ = [
     "opened_link",
     "person",
     "platform_ticket",
+    "profile",
     "recorded_request",
     "rfc3339",
     "service_provider",
@@ -187,6 +189,8 @@ def fault(value: Fault) -> dict[str, Any]:
         "reseal": value.reseal,
         "alter": value.alter.value if value.alter else None,
         "line": value.line.value if value.line else None,
+        "clock_skew_s": value.clock_skew_s,
+        "ticket_skew_s": value.ticket_skew_s,
         "id_number": value.id_number,
         "sp_service_id": value.sp_service_id,
         "device_id": value.device_id,
@@ -194,6 +198,11 @@ def fault(value: Fault) -> dict[str, Any]:
         "times": value.times,
         "applied": value.applied,
     }
+
+
+def profile(value: ActiveProfile) -> dict[str, Any]:
+    """Writes which profile is on."""
+    return {"name": value.name.value, "seed": value.seed}
 
 
 def recorded_request(value: RecordedRequest) -> dict[str, Any]:
@@ -210,6 +219,10 @@ def recorded_request(value: RecordedRequest) -> dict[str, Any]:
         "http_status": value.http_status,
         "answer": value.answer,
         "faults": list(value.faults),
+        "harms": list(value.harms),
+        "sp_service_id": value.sp_service_id,
+        "id_number": value.id_number,
+        "sp_ticket_id": value.sp_ticket_id,
     }
 
 

@@ -43,6 +43,7 @@ ERRORS: Final[Mapping[str, tuple[tuple[int, ...], str]]] = {
     "picture_without_code": ((422,), "no QR code was found in the picture"),
     "pin_invalid": ((400,), "a PIN has 6 to 8 digits"),
     "platform_unknown": ((400,), "platform is Android or iOS"),
+    "profile_invalid": ((400,), "no profile of that name, or a seed for another than chaos"),
     "reason_unknown": ((400,), "no reason of RFC 5280"),
     "request_unknown": ((404,), "no request of that number is kept"),
     "request_invalid": ((400,), "fields that do not fit together, or out of their limits"),

@@ -42,11 +42,15 @@ _PAGING: Final[tuple[_Json, ...]] = (
 
 
 def _chosen(name: str, known: Sequence[str]) -> _Json:
-    return {"name": name, "in": "query", "schema": {"type": "string", "enum": [*known]}}
+    return _named(name, {"type": "string", "enum": [*known]})
+
+
+def _named(name: str, schema: _Json | None = None) -> _Json:
+    return {"name": name, "in": "query", "schema": schema or {"type": "string"}}
 
 
 _ORDER: Final = _chosen("order", ORDERS)
-_SP_SERVICE_ID: Final = {"name": "sp_service_id", "in": "query", "schema": {"type": "string"}}
+_SP_SERVICE_ID: Final = _named("sp_service_id")
 
 
 @attrs.frozen
@@ -293,6 +297,17 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answer="ErrorChecksums",
     ),
     Operation(
+        *("get", "/profile", "getProfile", "Which profile is on", "platform"),
+        answer="Profile",
+    ),
+    Operation(
+        *("put", "/profile", "setProfile"),
+        *("Sets how the platform as a whole behaves", "platform"),
+        body=("NewProfile",),
+        answer="Profile",
+        errors=("profile_invalid",),
+    ),
+    Operation(
         *("post", "/faults", "addFault", "Sets a fault, of exactly one kind", "platform"),
         body=("NewFault",),
         answer="Fault",
@@ -315,7 +330,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answer="RecordedRequestList",
         query=(
             *(_chosen("interface", INTERFACES), _ORDER, _chosen("checksum", CHECKSUMS)),
-            _SP_SERVICE_ID,
+            *(_SP_SERVICE_ID, _named("id_number"), _named("sp_ticket_id")),
+            {
+                **_named("since", {"type": "string", "format": "date-time"}),
+                "description": "Arrived at this moment of the simulated clock, or later",
+            },
         ),
     ),
     Operation(

@@ -12,6 +12,7 @@ from moica_simulator.alterations import Alteration
 from moica_simulator.ca.profile import Usage
 from moica_simulator.faults import Drop, Line, Tamper
 from moica_simulator.platform.wire import Interface
+from moica_simulator.profiles import Profile
 from moica_simulator.records import OnRequest, TicketStatus
 from moica_simulator.web.openapi.watching import watched
 
@@ -146,6 +147,17 @@ def schemas() -> dict[str, Any]:
             example={"callback_url": "http://127.0.0.1:8080/callback"},
         ),
         "ErrorChecksums": _asked({"carried": _FLAG}, "carried", example={"carried": True}),
+        "NewProfile": _asked(
+            {
+                "name": _PROFILE,
+                "seed": {
+                    "type": ["integer", "null"],
+                    "description": "Of `chaos`, and of no other; without it one is drawn",
+                },
+            },
+            "name",
+            example={"name": "chaos", "seed": 7},
+        ),
         "NewFault": _asked(
             _fault_fields(), "interface", example={"interface": "SP-API-ATH-02", "http_status": 503}
         ),
@@ -153,11 +165,16 @@ def schemas() -> dict[str, Any]:
             **_asked(
                 {
                     "advance_s": {"type": ["number", "null"], "minimum": 0},
-                    "reset": {"type": ["boolean", "null"]},
+                    "set_to": {**_TIME_OR_NULL, "description": "Also an earlier moment, from 1970"},
+                    "freeze": {
+                        "type": ["boolean", "null"],
+                        "description": "true: time stands; false: it runs on from where it stands",
+                    },
+                    "reset": {"type": ["boolean", "null"], "enum": [True, None]},
                 },
                 example={"advance_s": 60},
             ),
-            "description": "`reset: true`, or `advance_s`",
+            "description": "Exactly one of the members",
         },
         "Revocation": _asked(
             {
@@ -201,6 +218,15 @@ def _certificate_shape() -> _Json:
     }
 
 
+_PROFILE: Final[_Json] = {"type": "string", "enum": [each.value for each in Profile]}
+_SKEW: Final[_Json] = {
+    "type": ["number", "null"],
+    "minimum": -366 * 86_400,
+    "maximum": 366 * 86_400,
+    "not": {"const": 0},
+}
+
+
 def _fault_fields() -> _Json:
     def one_of(values: Any) -> _Json:
         return {"type": ["string", "null"], "enum": [*(each.value for each in values), None]}
@@ -221,6 +247,8 @@ def _fault_fields() -> _Json:
         "reseal": {"type": ["boolean", "null"], "default": True},
         "alter": one_of(Alteration),
         "line": one_of(Line),
+        "clock_skew_s": {**_SKEW, "description": "Answered by a clock so far ahead"},
+        "ticket_skew_s": {**_SKEW, "description": "`expiration_time` later than it is kept"},
         "id_number": {**_TEXT_OR_NULL, "description": "About this person only"},
         "sp_service_id": {**_TEXT_OR_NULL, "description": "Of this system only"},
         "device_id": {**_TEXT_OR_NULL, "description": "Asked or decided by this phone only"},
@@ -297,6 +325,7 @@ def _answers() -> dict[str, Any]:
         "Fault": _shown(
             {"id": _TEXT, **_fault_fields(), "applied": {"type": "integer", "minimum": 0}}
         ),
+        "Profile": _shown({"name": _PROFILE, "seed": {"type": ["integer", "null"]}}),
         "RecordedRequest": _shown(
             {
                 "number": {"type": "integer", "minimum": 1},
@@ -310,9 +339,17 @@ def _answers() -> dict[str, Any]:
                 "http_status": {"type": ["integer", "null"]},
                 "answer": {"description": "As it was answered"},
                 "faults": {"type": "array", "items": _TEXT},
+                "harms": {
+                    "type": "array",
+                    "description": "What those faults did, e.g. `line=reset`",
+                    "items": _TEXT,
+                },
+                "sp_service_id": _TEXT_OR_NULL,
+                "id_number": {**_TEXT_OR_NULL, "description": "About whom"},
+                "sp_ticket_id": _TEXT_OR_NULL,
             }
         ),
-        "Clock": _shown({"now": _TIME, "advanced_s": _NUMBER}),
+        "Clock": _shown({"now": _TIME, "advanced_s": _NUMBER, "frozen": _FLAG}),
         "Certificate": _shown(
             {
                 "serial": _TEXT,

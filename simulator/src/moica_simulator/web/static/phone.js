@@ -20,11 +20,12 @@ let fromLock = false; // whether the request on the screen was opened from the l
 let phone = null;
 const seen = new Set(); // requests that were opened here: their notification has gone
 let clockAhead = 0; // how far the simulated clock is ahead of this page's, in ms
+let clockStands = null; // where a frozen one stands, so that no countdown runs
 let lastDeviceCheck = 0;
 let shownRecent = "";
 let link = ""; // an app link that this page was opened with, until it is followed
 
-const now = () => Date.now() + clockAhead;
+const now = () => clockStands ?? Date.now() + clockAhead;
 
 function show(name) {
   if (screen === "scan") closeCamera();
@@ -63,6 +64,7 @@ async function checkDevice() {
     call("GET", `/devices/${device}`), call("GET", "/clock"),
   ]);
   clockAhead = Date.parse(clock.now) - Date.now();
+  clockStands = clock.frozen ? Date.parse(clock.now) : null;
   lastDeviceCheck = Date.now();
   const changed = !phone || phone.bound !== found.bound;
   const renewed = phone?.certificate?.serial !== found.certificate?.serial;
