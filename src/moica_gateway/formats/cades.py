@@ -50,6 +50,7 @@ class CadesFormat:
     name = "cades"
     levels: tuple[str, ...] = ("B-B",)
     needs_content = False
+    parses = False
     binds_certificate = True
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:

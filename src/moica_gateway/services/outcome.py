@@ -129,13 +129,14 @@ class OutcomeMaker:
             # trying again later with a new transaction may help.
             return Fault(problem=evolve(why, what_helps=_ending(why)), spoke=True)
         try:
-            return self._assemble(material, proof, verdict)
+            return await self._assemble(material, proof, verdict)
         except GatewayError as e:
             return Fault(problem=evolve(e.problem, what_helps=_ending(e.problem)), spoke=True)
 
-    def _assemble(self, material: Material, proof: CertificateSignature, verdict: Verdict) -> Made:
+    async def _assemble(
+        self, material: Material, proof: CertificateSignature, verdict: Verdict
+    ) -> Made:
         context, transaction = self._context, material.transaction
-        format_ = context.formats[transaction.format]
         now = context.clock.now()
         sign_context = SignContext(
             hint=transaction.hint,
@@ -151,7 +152,9 @@ class OutcomeMaker:
         for document, prepared, signature in zip(
             material.documents, material.prepared, proof.unverified_signatures, strict=True
         ):
-            artifact = format_.finish(prepared, signature, sign_context)
+            artifact = await context.workshop.finish(
+                transaction.format, prepared, signature, sign_context
+            )
             blob_id = BlobId(context.new_id("art"))
             artifacts[blob_id] = artifact.data
             by_document[document.id] = (blob_id, artifact.media_type)
