@@ -63,6 +63,7 @@ __all__ = [
     "Proof",
     "Refused",
     "Scope",
+    "Seal",
     "ServiceProvider",
     "SignContext",
     "SignatureResult",
@@ -636,6 +637,22 @@ class Verdict:
 
 
 @frozen(kw_only=True)
+class Seal:
+    """Where a signature is to be seen: in the empty signature field of that name, or in a new one
+    on that page.
+
+    Attributes:
+        field: Its full name; then nothing else is set.
+        page: From 1.
+        box: Left, bottom, right, top, in points from the page's lower left corner.
+    """
+
+    field: str | None = None
+    page: int | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+@frozen(kw_only=True)
 class SignContext:
     """What goes into a signature besides the document."""
 
@@ -647,6 +664,8 @@ class SignContext:
     level: str | None = None
     statement: bool = False
     """True only for our own statements, which ``pkcs1`` refuses from a caller."""
+    seal: Seal | None = None
+    """Only for formats that can be seen; None draws nothing."""
 
 
 @frozen(kw_only=True)

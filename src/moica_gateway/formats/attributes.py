@@ -31,7 +31,7 @@ class _ContentHintsSet(core.SetOf):  # type: ignore[misc]  # asn1crypto ships no
 
 
 def signed_attributes(
-    *, digest: bytes, certificate: bytes, hint: str, signing_time: datetime
+    *, digest: bytes, certificate: bytes, hint: str, signing_time: datetime | None
 ) -> bytes:
     """The DER ``SET OF`` (tag 0x31), exactly the bytes to be signed.
 
@@ -39,7 +39,8 @@ def signed_attributes(
         digest: SHA-256 of the document, 32 bytes.
         certificate: The signer's, DER.
         hint: As the holder saw it.
-        signing_time: Aware; written in UTC, in whole seconds.
+        signing_time: Aware; written in UTC, in whole seconds. None where it stands elsewhere, as
+            PAdES wants it.
 
     Raises:
         ValueError: or what else asn1crypto makes of a certificate that it cannot read.
@@ -47,11 +48,16 @@ def signed_attributes(
     hints = _ContentHintsSet(
         [_ContentHints({"content_description": hint, "content_type": _ID_DATA})]
     )
+    time = (
+        []
+        if signing_time is None
+        else [cms.CMSAttribute({"type": "signing_time", "values": [_time(signing_time)]})]
+    )
     attributes = cms.CMSAttributes(
         [
             cms.CMSAttribute({"type": "content_type", "values": ["data"]}),
             cms.CMSAttribute({"type": "message_digest", "values": [digest]}),
-            cms.CMSAttribute({"type": "signing_time", "values": [_time(signing_time)]}),
+            *time,
             cms.CMSAttribute(
                 {"type": "signing_certificate_v2", "values": [_signing_certificate(certificate)]}
             ),
