@@ -397,6 +397,8 @@ class Transaction:
     device_name: str | None = field(default=None, repr=False)
     enable: bool = True
     on_behalf_of: OnBehalfOf | None = None
+    previous: TransactionId | None = None
+    """Whose artifact it appends a signature to."""
     metadata: Mapping[str, Any] = field(factory=dict)
     signature: SignatureResult | None = None
     error: Problem | None = None
