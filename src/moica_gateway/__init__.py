@@ -54,7 +54,6 @@ __all__ = [
     "Problem",
     "Rejected",
     "SealRequest",
-    "SealRequest",
     "TransactionView",
     "WebhookEvent",
     "WebhookReceiver",
