@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
-
-from asn1crypto import algos, cms, x509
 
 from moica_gateway.domain.models import Artifact, Document, Prepared, SignContext
 from moica_gateway.domain.values import Tbs
-from moica_gateway.errors import GatewayError, error
+from moica_gateway.errors import error
 from moica_gateway.formats.attributes import signed_attributes
 from moica_gateway.formats.limits import MAX_MESSAGE
+from moica_gateway.formats.signed_data import (
+    certificate_of,
+    readable_certificates,
+    signed_data,
+)
 
 __all__ = ["CadesFormat"]
 
@@ -54,10 +55,10 @@ class CadesFormat:
         hint = context.hint
         if context.environment != "production":
             hint += _NOT_FOR_PRODUCTION
-        with _readable():
+        with readable_certificates():
             message = signed_attributes(
                 digest=digest,
-                certificate=_certificate(context),
+                certificate=certificate_of(context),
                 hint=hint,
                 signing_time=context.at,
             )
@@ -76,74 +77,15 @@ class CadesFormat:
             HolderCertificateError: ``certificate_changed`` when the certificate is not the one
                 that the signed attributes name.
         """
-        certificate, message = _certificate(context), prepared.message.message
+        certificate, message = certificate_of(context), prepared.message.message
         if hashlib.sha256(certificate).digest() not in message:
             raise error(
                 "certificate_changed",
                 "expected the certificate that was named inside what is signed, came another; the "
                 "holder registers again",
             )
-        with _readable():
-            data = _signed_data(message, signature, certificate, context.chain)
+        with readable_certificates():
+            data = signed_data(message, signature, certificate, context.chain)
         return Artifact(
             data=data, media_type="application/pkcs7-signature", filename_extension=".p7s"
         )
-
-
-def _certificate(context: SignContext) -> bytes:
-    if context.certificate is None:
-        raise error(
-            "credential_missing",
-            "expected a registered certificate, CAdES names it inside what is signed",
-        )
-    return context.certificate
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    """Nothing of asn1crypto's escapes; what it cannot read here is always a certificate."""
-    try:
-        yield
-    except GatewayError:
-        raise
-    except Exception as e:
-        raise error(
-            "certificate_malformed",
-            f"expected DER certificates of signer and chain, came {type(e).__name__}",
-        ) from e
-
-
-def _signed_data(
-    message: bytes, signature: bytes, certificate: bytes, chain: tuple[bytes, ...]
-) -> bytes:
-    leaf = x509.Certificate.load(certificate, strict=True)
-    certificates = [leaf, *(x509.Certificate.load(c, strict=True) for c in chain)]
-    sha256 = algos.DigestAlgorithm({"algorithm": "sha256"})
-    signer = cms.SignerInfo(
-        {
-            "version": "v1",
-            "sid": cms.SignerIdentifier(
-                name="issuer_and_serial_number",
-                value=cms.IssuerAndSerialNumber(
-                    {"issuer": leaf.issuer, "serial_number": leaf.serial_number}
-                ),
-            ),
-            "digest_algorithm": sha256,
-            # Only the tag becomes [0]; the bytes that were signed stay as they are.
-            "signed_attrs": cms.CMSAttributes.load(message, strict=True),
-            "signature_algorithm": {"algorithm": "sha256_rsa"},
-            "signature": signature,
-        }
-    )
-    signed = cms.SignedData(
-        {
-            "version": "v1",
-            "digest_algorithms": [sha256],
-            "encap_content_info": {"content_type": "data"},
-            "certificates": [
-                cms.CertificateChoices(name="certificate", value=c) for c in certificates
-            ],
-            "signer_infos": [signer],
-        }
-    )
-    return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump())

@@ -10,15 +10,10 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
-# Before any CMS attribute is built: it teaches asn1crypto the CAdES attributes.
-from asn1crypto import algos, cms, x509
 from attrs import frozen
 from pyhanko.pdf_utils import generic
-from pyhanko.sign.ades import cades_asn1
 from pyhanko.sign.fields import (
     FieldMDPSpec,
     MDPPerm,
@@ -34,22 +29,24 @@ from pyhanko.sign.signers.cms_embedder import (
     SigObjSetup,
 )
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest, SignatureObject
-from pyhanko.sign.signers.pdf_cms import ExternalSigner
-from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from moica_gateway.domain.models import Artifact, Document, Prepared, Seal, SignContext
 from moica_gateway.domain.values import Tbs
-from moica_gateway.errors import GatewayError, error
+from moica_gateway.errors import error
 from moica_gateway.formats.attributes import signed_attributes
 from moica_gateway.formats.limits import MAX_MESSAGE
 from moica_gateway.formats.options import FormatOptions
 from moica_gateway.formats.pades.opening import Appending, open_for_signing, readable
 from moica_gateway.formats.pades.refusals import refuse_bytes, refuse_document
 from moica_gateway.formats.pades.seal import Place, place_of, seal_style
+from moica_gateway.formats.signed_data import (
+    certificate_of,
+    readable_certificates,
+    signed_data,
+)
 
 __all__ = ["RESERVED", "finish", "prepare"]
 
-_CADES_ATTRIBUTES: Final = cades_asn1  # imported for what it registers
 RESERVED: Final = 32_768
 """Hexadecimal digits of room: the CMS with its certificates, and a timestamp token later on."""
 _OFFSET: Final = 8
@@ -65,7 +62,7 @@ def prepare(
     """See the format."""
     data = _content(document, content)
     refuse_bytes(data)
-    certificate = _certificate(context)
+    certificate = certificate_of(context)
     hint = context.hint
     if context.environment != "production":
         hint += _NOT_FOR_PRODUCTION
@@ -75,10 +72,10 @@ def prepare(
         place = _place(writer, context.seal)
         style = None
         if context.seal is not None:
-            with _readable_certificate():
+            with readable_certificates():
                 style = seal_style(document, context, certificate, place, options)
         digest, output = _append(writer, context, hint, place, style)
-    with _readable_certificate():
+    with readable_certificates():
         message = signed_attributes(
             digest=digest.document_digest, certificate=certificate, hint=hint, signing_time=None
         )
@@ -97,15 +94,15 @@ def prepare(
 
 def finish(prepared: Prepared, signature: bytes, context: SignContext) -> Artifact:
     """See the format."""
-    certificate, message = _certificate(context), prepared.message.message
+    certificate, message = certificate_of(context), prepared.message.message
     if hashlib.sha256(certificate).digest() not in message:
         raise error(
             "certificate_changed",
             "expected the certificate that was named inside what is signed, came another; the "
             "holder registers again",
         )
-    with _readable_certificate():
-        content = _cms(message, signature, certificate, context.chain)
+    with readable_certificates():
+        content = signed_data(message, signature, certificate, context.chain)
     start, end = (int.from_bytes(prepared.state[at : at + _OFFSET], "big") for at in (0, _OFFSET))
     if 2 * len(content) > end - start - 2:
         raise error(
@@ -139,28 +136,6 @@ def _content(document: Document, content: bytes | None) -> bytes:
             "both of the same frozen version",
         )
     return content
-
-
-def _certificate(context: SignContext) -> bytes:
-    if context.certificate is None:
-        raise error(
-            "credential_missing",
-            "expected a registered certificate, PAdES names it inside what is signed",
-        )
-    return context.certificate
-
-
-@contextmanager
-def _readable_certificate() -> Iterator[None]:
-    try:
-        yield
-    except GatewayError:
-        raise
-    except Exception as e:
-        raise error(
-            "certificate_malformed",
-            f"expected DER certificates of signer and chain, came {type(e).__name__}",
-        ) from e
 
 
 # -- the update ----------------------------------------------------------------------------------
@@ -229,30 +204,3 @@ def _lock(field: generic.DictionaryObject) -> FieldMDPSpec | None:
     if "/Lock" not in field:
         return None
     return FieldMDPSpec.from_pdf_object(field["/Lock"])
-
-
-# -- the CMS -------------------------------------------------------------------------------------
-
-
-def _cms(message: bytes, signature: bytes, certificate: bytes, chain: Iterable[bytes]) -> bytes:
-    leaf = x509.Certificate.load(certificate, strict=True)
-    registry = SimpleCertificateStore()  # type: ignore[no-untyped-call]  # typed in part
-    registry.register_multiple(x509.Certificate.load(c, strict=True) for c in chain)
-    signer = ExternalSigner(
-        signing_cert=leaf,
-        cert_registry=registry,
-        signature_value=signature,
-        signature_mechanism=algos.SignedDigestAlgorithm({"algorithm": "sha256_rsa"}),
-        embed_roots=False,
-    )
-    attributes = cms.CMSAttributes.load(message, strict=True)
-    making = signer.async_sign_prescribed_attributes(
-        digest_algorithm="sha256", signed_attrs=attributes
-    )
-    try:
-        # It waits for nothing, since the value is there: one step without a loop is all.
-        making.send(None)
-    except StopIteration as e:
-        return bytes(e.value.dump())
-    making.close()
-    raise error("internal_error", "expected a CMS at once, the library waits for something")
