@@ -84,7 +84,7 @@ def _found(
     faults = list(_faults(one))
     if algorithm_fault:
         faults.append(algorithm_fault)
-    if one.sig_object.get("/SubFilter") not in _SUBFILTERS:
+    if _entry(one, "/SubFilter") not in _SUBFILTERS:
         faults.append("its /SubFilter is none of the detached CMS ones")
     value = bytes(signer["signature"].native)
     token = timestamp_token(one)
@@ -164,8 +164,15 @@ def _hint(one: EmbeddedPdfSignature) -> str | None:
         if attribute["type"].dotted == _CONTENT_HINT:
             first = attribute["values"][0].parse(spec=core.Sequence)[0]
             return str(first.native) if isinstance(first, core.UTF8String) else None
-    reason = one.sig_object.get("/Reason")
+    reason = _entry(one, "/Reason")
     return str(reason) if reason is not None else None
+
+
+def _entry(one: EmbeddedPdfSignature, key: str) -> Any:
+    if key not in one.sig_object:
+        return None
+    # Not `get`, which leaves a reference as it is.
+    return one.sig_object[key]
 
 
 def _level(reader: PdfFileReader, one: EmbeddedPdfSignature) -> str:

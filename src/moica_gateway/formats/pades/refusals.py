@@ -153,8 +153,10 @@ def _refuse_object(found: Any) -> None:
 def _refuse_value(
     dictionary: generic.DictionaryObject, key: str, reasons: Mapping[str, str]
 ) -> None:
-    # Resolved, or a name behind a reference would be overlooked.
-    value = dictionary.get(key) if key in dictionary else None
+    if key not in dictionary:
+        return
+    # Not `get`, which leaves a reference as it is: a name behind one would be overlooked.
+    value = dictionary[key]
     if isinstance(value, generic.NameObject) and value in reasons:
         raise _refused(reasons[value])
 
@@ -162,7 +164,7 @@ def _refuse_value(
 def _refuse_stream(stream: generic.StreamObject) -> None:
     if "/F" in stream:
         raise _refused("external")
-    filters = stream.get("/Filter", ())
+    filters = stream["/Filter"] if "/Filter" in stream else generic.ArrayObject()
     names = filters if isinstance(filters, generic.ArrayObject) else [filters]
     if names and all(name in _PLAIN_FILTERS for name in names):
         # Decoded once for the library's limits, and forgotten.
