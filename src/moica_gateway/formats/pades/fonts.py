@@ -54,8 +54,12 @@ def glyphs_missing(setting: str, text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _characters(setting: str) -> frozenset[int]:
-    with TTFont(io.BytesIO(_font(setting))) as font:
-        return frozenset(font.getBestCmap())
+    data = _font(setting)
+    try:
+        with TTFont(io.BytesIO(data)) as font:
+            return frozenset(font.getBestCmap())
+    except Exception as e:
+        raise _no_font(f"it cannot be read ({type(e).__name__})") from e
 
 
 @lru_cache(maxsize=1)

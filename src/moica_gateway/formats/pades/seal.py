@@ -157,20 +157,13 @@ def seal_lines(document: Document, context: SignContext, certificate: bytes) -> 
     return tuple(lines)
 
 
-def seal_style(
-    document: Document,
-    context: SignContext,
-    certificate: bytes,
-    place: Place,
-    options: FormatOptions,
-) -> TextStampStyle:
-    """How it is drawn; scaled to the room there is.
+def seal_style(lines: tuple[str, ...], options: FormatOptions) -> TextStampStyle:
+    """How these lines are drawn; scaled to the room there is.
 
     Raises:
         ConfigurationError: without a font, or with one that lacks a character.
     """
-    del place
-    text = "\n".join(seal_lines(document, context, certificate))
+    text = "\n".join(lines)
     missing = glyphs_missing(options.seal_font, text)
     if missing:
         raise error(

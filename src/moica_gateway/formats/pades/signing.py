@@ -38,7 +38,7 @@ from moica_gateway.formats.limits import MAX_MESSAGE
 from moica_gateway.formats.options import FormatOptions
 from moica_gateway.formats.pades.opening import Appending, open_for_signing, readable
 from moica_gateway.formats.pades.refusals import refuse_bytes, refuse_document
-from moica_gateway.formats.pades.seal import Place, place_of, seal_style
+from moica_gateway.formats.pades.seal import Place, place_of, seal_lines, seal_style
 from moica_gateway.formats.signed_data import (
     certificate_of,
     readable_certificates,
@@ -73,7 +73,8 @@ def prepare(
         style = None
         if context.seal is not None:
             with readable_certificates():
-                style = seal_style(document, context, certificate, place, options)
+                lines = seal_lines(document, context, certificate)
+            style = seal_style(lines, options)
         digest, output = _append(writer, context, hint, place, style)
     with readable_certificates():
         message = signed_attributes(
