@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from asn1crypto import cms, crl, keys
+from asn1crypto import cms, keys
 from asn1crypto import x509 as asn1_x509
 from attrs import evolve
 from cryptography import x509
@@ -248,6 +248,8 @@ async def pyhanko_statuses(data: bytes, at: datetime = PKI.at) -> list[PdfSignat
         allow_fetching=False,
         crls=[PKI.crl(), PKI.root_crl()],
         revocation_mode="require",
+        # A timestamp token names its authority's issuer and does not bring it along.
+        other_certs=[asn1_x509.Certificate.load(PKI.issuer)],
     )
     return [
         await async_validate_pdf_signature(
@@ -255,8 +257,3 @@ async def pyhanko_statuses(data: bytes, at: datetime = PKI.at) -> list[PdfSignat
         )
         for signature in PdfFileReader(io.BytesIO(data)).embedded_regular_signatures
     ]
-
-
-def crls() -> list[crl.CertificateList]:
-    """Of both authorities."""
-    return [crl.CertificateList.load(c) for c in (PKI.crl(), PKI.root_crl())]
