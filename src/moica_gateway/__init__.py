@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         DeviceStatusView,
         DocumentRequest,
         OnBehalfOf,
+        SealRequest,
         TransactionView,
     )
 
@@ -52,6 +53,7 @@ __all__ = [
     "Pending",
     "Problem",
     "Rejected",
+    "SealRequest",
     "TransactionView",
     "WebhookEvent",
     "WebhookReceiver",
@@ -76,6 +78,7 @@ _HOMES = {
     "Pending": "outcomes",
     "Problem": "errors",
     "Rejected": "outcomes",
+    "SealRequest": "wire",
     "TransactionView": "wire",
     "WebhookEvent": "webhooks",
     "WebhookReceiver": "webhooks",

@@ -21,8 +21,10 @@ from moica_gateway.adapters.outlets.webhook import WebhookOutlet
 from moica_gateway.domain.brakes import BrakeLimits
 from moica_gateway.domain.values import Secret
 from moica_gateway.egress import EgressClient, allow_all_but_loopback, allow_loopback_too
+from moica_gateway.errors import error
 from moica_gateway.events.local import LocalEventBus
 from moica_gateway.formats import FormatOptions, formats_by_name, readers_by_name
+from moica_gateway.formats.fontfiles import font_file
 from moica_gateway.formats.isolation import IsolatedWorkshop
 from moica_gateway.ports import (
     Clock,
@@ -384,8 +386,13 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
 
 
 def _format_options(settings: Settings) -> FormatOptions:
-    del settings
-    return FormatOptions()
+    seal_font = settings.formats.seal_font
+    if seal_font and font_file(seal_font) is None:
+        raise error(
+            "configuration_invalid",
+            f"setting `formats.seal_font`: expected the path of a font, {seal_font!r} is no file",
+        )
+    return FormatOptions(seal_font=seal_font)
 
 
 def _brake_limits(brakes: BrakeSettings) -> BrakeLimits:

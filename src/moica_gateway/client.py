@@ -112,6 +112,7 @@ class Signing(_Asking):
     format: NotRequired[str | None]
     level: NotRequired[str | None]
     on_behalf_of: NotRequired[OnBehalfOf | None]
+    previous: NotRequired[str | None]
 
 
 @frozen(kw_only=True)
@@ -219,11 +220,14 @@ class GatewayClient:
         device_name: str | None = None,
         time_limit: int | None = None,
         on_behalf_of: OnBehalfOf | None = None,
+        previous: str | None = None,
         supersede: bool = False,
         metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> TransactionView:
-        """The phone rings. Go on with `outcome`, or show the widget."""
+        """The phone rings. Go on with `outcome`, or show the widget. With ``previous`` (the id of
+        a completed transaction of a format that takes several signatures) what that one signed is
+        signed once more; the document then needs its number alone."""
         request = SignatureRequest(
             user_id=user_id,
             document=document,
@@ -233,6 +237,7 @@ class GatewayClient:
             device_name=device_name,
             time_limit=time_limit,
             on_behalf_of=on_behalf_of,
+            previous=previous,
             supersede=supersede,
             metadata=metadata or {},
         )

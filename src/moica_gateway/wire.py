@@ -36,6 +36,7 @@ __all__ = [
     "PageRequest",
     "PageView",
     "RegistrationRequest",
+    "SealRequest",
     "SignatureRequest",
     "SignatureView",
     "TransactionView",
@@ -47,6 +48,8 @@ T = TypeVar("T")
 
 _USER_ID: Final = re.compile(r"[\x21-\x7e]{1,100}")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
+_TRANSACTION_ID: Final = re.compile(r"[A-Za-z0-9_]{1,100}")
+_FARTHEST: Final = 20_000
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,60}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _MAX_METADATA: Final = 50
@@ -256,8 +259,52 @@ class RegistrationRequest:
 
 
 @frozen(kw_only=True)
+class SealRequest:
+    """Where a PDF's signature is to be seen: in the empty signature field of that name, or on
+    ``page`` (from 1) in ``box``: left, bottom, right, top, in points from the lower left corner."""
+
+    field: str | None = None
+    page: int | None = None
+    box: tuple[float, float, float, float] | None = None
+
+    @classmethod
+    def parse(cls, value: object, name: str) -> SealRequest:
+        """Strict: a field, or page and box."""
+        body = _Body(value, name)
+        made = cls(
+            field=body.text("field", most=100),
+            page=body.integer("page", 1, 100_000),
+            box=_box(body.take("box"), f"{name}.box"),
+        )
+        body.end()
+        placed = (made.page is not None, made.box is not None)
+        if placed != ((False, False) if made.field is not None else (True, True)):
+            raise _invalid(name, "either `field`, or `page` with `box`", value)
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire."""
+        box = list(self.box) if self.box is not None else None
+        return _present(field=self.field, page=self.page, box=box)
+
+
+def _box(came: object, name: str) -> tuple[float, float, float, float] | None:
+    if came is None:
+        return None
+    numbers = came if isinstance(came, list) else []
+    if len(numbers) != 4 or not all(
+        isinstance(n, int | float) and not isinstance(n, bool) and abs(n) <= _FARTHEST
+        for n in numbers
+    ):
+        raise _invalid(name, f"four numbers of at most {_FARTHEST} points", came)
+    left, bottom, right, top = (float(n) for n in numbers)
+    return left, bottom, right, top
+
+
+@frozen(kw_only=True)
 class DocumentRequest:
-    """A document to sign: ``sha256`` (hexadecimal) or ``content``, or both, which must agree."""
+    """A document to sign: ``sha256`` (hexadecimal) or ``content``, or both, which must agree;
+    neither where `SignatureRequest.previous` names the content."""
 
     number: str
     version: str | None = None
@@ -266,9 +313,12 @@ class DocumentRequest:
     sha256: str | None = None
     content: bytes | None = field(default=None, repr=False)
     id: str | None = None
+    seal: SealRequest | None = None
 
     @classmethod
-    def parse(cls, value: object, name: str = "document") -> DocumentRequest:
+    def parse(
+        cls, value: object, name: str = "document", *, appending: bool = False
+    ) -> DocumentRequest:
         """Strict. Whether number, size and format fit together is the services' to say."""
         body = _Body(value, name)
         content = body.take("content_base64")
@@ -282,6 +332,7 @@ class DocumentRequest:
                     f"{name}.content_base64", "standard base64 with padding", content
                 ) from e
         sha256 = body.text("sha256", most=64, pattern=_SHA256)
+        seal = body.take("seal")
         made = cls(
             number=body.required_text("number", most=50),
             version=body.text("version", most=50),
@@ -290,6 +341,7 @@ class DocumentRequest:
             sha256=sha256.lower() if sha256 else None,
             content=content,
             id=body.text("id", most=100, pattern=_USER_ID),
+            seal=SealRequest.parse(seal, f"{name}.seal") if seal is not None else None,
         )
         if body.take("attachments") not in (None, []):
             # Left out silently, they would look signed to whoever sent them.
@@ -300,7 +352,7 @@ class DocumentRequest:
                 member=f"{name}.attachments",
             )
         body.end()
-        if made.sha256 is None and made.content is None:
+        if made.sha256 is None and made.content is None and not appending:
             raise _invalid(f"{name}.sha256", "`sha256` or `content_base64`", None)
         return made
 
@@ -316,6 +368,7 @@ class DocumentRequest:
             content_base64=base64.b64encode(self.content).decode("ascii")
             if self.content is not None
             else None,
+            seal=self.seal.to_json() if self.seal else None,
         )
 
 
@@ -331,6 +384,8 @@ class SignatureRequest:
     device_name: str | None = None
     time_limit: int | None = None
     on_behalf_of: OnBehalfOf | None = None
+    previous: str | None = None
+    """The id of a completed transaction: what it signed is signed once more."""
     supersede: bool = False
     metadata: Mapping[str, str] = field(factory=dict)
 
@@ -339,25 +394,20 @@ class SignatureRequest:
         """Strict."""
         body = _Body(value)
         behalf = body.take("on_behalf_of")
+        previous = body.text("previous", most=100, pattern=_TRANSACTION_ID)
         made = cls(
             user_id=body.required_text("user_id", most=100, pattern=_USER_ID),
-            document=DocumentRequest.parse(body.take("document")),
+            document=DocumentRequest.parse(body.take("document"), appending=previous is not None),
             format=body.text("format", most=20),
             level=body.text("level", most=10),
             channel=_channel(body),
             device_name=body.text("device_name", most=50),
             time_limit=body.integer("time_limit", 30, 600),
             on_behalf_of=OnBehalfOf.parse(behalf) if behalf is not None else None,
+            previous=previous,
             supersede=body.flag("supersede", False),
             metadata=body.metadata(),
         )
-        if body.take("previous") is not None:
-            raise error(
-                "request_invalid",
-                "`previous`: expected none, only PDF and XML formats append to an earlier "
-                "signature; the integrator leaves it out",
-                member="previous",
-            )
         body.end()
         return made
 
@@ -372,6 +422,7 @@ class SignatureRequest:
             device_name=self.device_name,
             time_limit=self.time_limit,
             on_behalf_of=self.on_behalf_of.to_json() if self.on_behalf_of else None,
+            previous=self.previous,
             supersede=self.supersede or None,
             metadata=dict(self.metadata) or None,
         )
@@ -813,6 +864,8 @@ class TransactionView:
     user_id: str | None = None
     on_behalf_of: OnBehalfOf | None = None
     """As it was asked for: for whom ``user_id`` signs, and why."""
+    previous: str | None = None
+    """The transaction to whose signed file this one appends."""
     assurance: str | None = None
     """A completed authentication: ``certificate``, or ``platform`` for its bare word."""
     partial: bool = False
@@ -848,6 +901,7 @@ class TransactionView:
             expires_at=format_time(self.expires_at),
             user_id=self.user_id,
             on_behalf_of=self.on_behalf_of.to_json() if self.on_behalf_of else None,
+            previous=self.previous,
             assurance=self.assurance,
             documents=[document.to_json() for document in self.documents],
             partial=self.partial or None,
@@ -879,6 +933,7 @@ class TransactionView:
                 expires_at=parse_time(value["expires_at"]),
                 user_id=value.get("user_id"),
                 on_behalf_of=_opt(value.get("on_behalf_of"), OnBehalfOf.from_json),
+                previous=value.get("previous"),
                 documents=tuple(DocumentView.from_json(d) for d in value["documents"]),
                 assurance=value.get("assurance"),
                 partial=bool(value.get("partial", False)),

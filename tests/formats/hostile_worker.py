@@ -60,6 +60,8 @@ class Hostile:
 
     def finish(self, prepared: Prepared, signature: bytes, context: SignContext) -> Artifact:
         """Both after each other."""
+        while prepared.message.message == b"spin":
+            pass
         data = prepared.state + signature
         return Artifact(data=data, media_type="text/plain", filename_extension=".txt")
 

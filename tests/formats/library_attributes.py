@@ -27,7 +27,7 @@ class _ContentHintsSet(core.SetOf):  # type: ignore[misc]  # asn1crypto ships no
 
 
 def signed_attributes(
-    *, digest: bytes, certificate: bytes, hint: str, signing_time: datetime
+    *, digest: bytes, certificate: bytes, hint: str, signing_time: datetime | None
 ) -> bytes:
     """The DER ``SET OF`` (tag 0x31), exactly the bytes to be signed.
 
@@ -43,11 +43,16 @@ def signed_attributes(
     hints = _ContentHintsSet(
         [_ContentHints({"content_description": hint, "content_type": _ID_DATA})]
     )
+    time = (
+        []
+        if signing_time is None
+        else [cms.CMSAttribute({"type": "signing_time", "values": [_time(signing_time)]})]
+    )
     attributes = cms.CMSAttributes(
         [
             cms.CMSAttribute({"type": "content_type", "values": ["data"]}),
             cms.CMSAttribute({"type": "message_digest", "values": [digest]}),
-            cms.CMSAttribute({"type": "signing_time", "values": [_time(signing_time)]}),
+            *time,
             cms.CMSAttribute(
                 {"type": "signing_certificate_v2", "values": [_signing_certificate(certificate)]}
             ),

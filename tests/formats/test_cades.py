@@ -288,5 +288,6 @@ def test_the_registry_names_every_format() -> None:
     """Under its own name, with what a service needs to know of it."""
     assert {name: (f.name, f.levels, f.needs_content) for name, f in formats_by_name().items()} == {
         "cades": ("cades", ("B-B",), False),
+        "pades": ("pades", ("B-B",), True),
         "pkcs1": ("pkcs1", (), True),
     }

@@ -32,10 +32,10 @@ TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31), timezones=st.
     digest=st.binary(min_size=32, max_size=32),
     certificate=st.sampled_from(CERTIFICATES),
     hint=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300),
-    at=TIMES,
+    at=st.none() | TIMES,
 )
 def test_signed_attributes_are_byte_for_byte_the_library_s(
-    digest: bytes, certificate: bytes, hint: str, at: datetime
+    digest: bytes, certificate: bytes, hint: str, at: datetime | None
 ) -> None:
     """Every digest, certificate, time on both sides of 2050; hints of any length and script."""
     given_ = {"digest": digest, "certificate": certificate, "hint": hint, "signing_time": at}

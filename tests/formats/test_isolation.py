@@ -167,6 +167,22 @@ async def test_a_caller_that_goes_away_takes_the_worker_along(house: IsolatedWor
     assert await pid(house) != before
 
 
+async def test_finishing_that_overruns_is_no_fault_of_the_document() -> None:
+    """The holder has signed: the caller tries again."""
+    clock = FrozenClock()
+    house = workshop(clock, seconds=7, workers=1)
+    try:
+        await pid(house)
+        prepared = Prepared(message=Tbs(b"spin"), state=b"")
+        job = asyncio.ensure_future(house.finish("hostile", prepared, b"s", CONTEXT))
+        await clock.advance(7.1)
+        with pytest.raises(GatewayError) as caught:
+            await asyncio.wait_for(job, 5)
+        assert caught.value.code == "internal_error"
+    finally:
+        await house.close()
+
+
 async def test_jobs_wait_for_a_free_worker(house: IsolatedWorkshop) -> None:
     """One at a time here, none lost."""
     found = await asyncio.gather(*(pid(house) for _ in range(5)))
@@ -229,10 +245,10 @@ async def test_closing_leaves_nothing() -> None:
     job = asyncio.ensure_future(ask(house, b"spin"))
     await FrozenClock().settle()
     await house.close()
-    with pytest.raises(GatewayError):
-        await job
-    with pytest.raises(GatewayError):
-        await ask(house, b"")
+    for late in (job, ask(house, b"")):
+        with pytest.raises(GatewayError) as caught:
+            await late
+        assert caught.value.code == "internal_error"
     await house.close()
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)

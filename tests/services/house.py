@@ -44,7 +44,11 @@ CALLER = Caller(tenant=TENANT, actor="key:1", scopes=SCOPES)
 STRANGER = Caller(tenant=TenantId("t2"), actor="key:2", scopes=SCOPES)
 ID_NUMBER = IdNumber.parse("A123456789")
 OTHER_ID = IdNumber.parse("B223456782")
-FORMATS = {"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())}
+FORMATS = {
+    "cades": PlainFormat(),
+    "pades": PlainFormat("pades"),
+    "pkcs1": PlainFormat("pkcs1", ()),
+}
 APPROVED = Approved(
     proof=CertificateSignature(
         unverified_certificate=b"certificate",

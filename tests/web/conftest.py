@@ -32,7 +32,11 @@ from moica_gateway.workers.poller import Poller
 
 ALL = frozenset(Scope)
 REGISTRATION = {"user_id": "u1", "id_number": "A123456789", "metadata": {"a": "b"}}
-FORMATS = {"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())}
+FORMATS = {
+    "cades": PlainFormat(),
+    "pades": PlainFormat("pades"),
+    "pkcs1": PlainFormat("pkcs1", ()),
+}
 APPROVED = Approved(
     proof=CertificateSignature(
         unverified_certificate=b"c", unverified_signatures=(b"s",), hashed_id_num="h", raw=b"{}"

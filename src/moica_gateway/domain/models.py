@@ -64,6 +64,7 @@ __all__ = [
     "Proof",
     "Refused",
     "Scope",
+    "Seal",
     "ServiceProvider",
     "SignContext",
     "SignatureResult",
@@ -397,6 +398,8 @@ class Transaction:
     device_name: str | None = field(default=None, repr=False)
     enable: bool = True
     on_behalf_of: OnBehalfOf | None = None
+    previous: TransactionId | None = None
+    """Whose artifact it appends a signature to."""
     metadata: Mapping[str, Any] = field(factory=dict)
     signature: SignatureResult | None = None
     error: Problem | None = None
@@ -639,6 +642,22 @@ class Verdict:
 
 
 @frozen(kw_only=True)
+class Seal:
+    """Where a signature is to be seen: in the empty signature field of that name, or in a new one
+    on that page.
+
+    Attributes:
+        field: Its full name; then nothing else is set.
+        page: From 1.
+        box: Left, bottom, right, top, in points from the page's lower left corner.
+    """
+
+    field: str | None = None
+    page: int | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+@frozen(kw_only=True)
 class SignContext:
     """What goes into a signature besides the document."""
 
@@ -650,6 +669,8 @@ class SignContext:
     level: str | None = None
     statement: bool = False
     """True only for our own statements, which ``pkcs1`` refuses from a caller."""
+    seal: Seal | None = None
+    """Only for formats that can be seen; None draws nothing."""
 
 
 @frozen(kw_only=True)

@@ -41,7 +41,7 @@ _SIGNING_CERTIFICATE_V2: Final = object_identifier("1.2.840.113549.1.9.16.2.47")
 
 
 def signed_attributes(
-    *, digest: bytes, certificate: bytes, hint: str, signing_time: datetime
+    *, digest: bytes, certificate: bytes, hint: str, signing_time: datetime | None
 ) -> bytes:
     """The DER ``SET OF`` (tag 0x31), exactly the bytes to be signed.
 
@@ -49,17 +49,19 @@ def signed_attributes(
         digest: SHA-256 of the document, 32 bytes.
         certificate: The signer's, DER.
         hint: As the holder saw it.
-        signing_time: Aware; written in UTC, in whole seconds.
+        signing_time: Aware; written in UTC, in whole seconds. None where it stands elsewhere, as
+            PAdES wants it.
 
     Raises:
         ValueError: or what else asn1crypto makes of a certificate that it cannot read.
     """
+    time = () if signing_time is None else (_attribute(_SIGNING_TIME, _time(signing_time)),)
     description = tlv(UTF8_STRING, hint.encode())
     return set_of(
         (
             _attribute(_CONTENT_TYPE, _DATA),
             _attribute(_MESSAGE_DIGEST, tlv(OCTET_STRING, digest)),
-            _attribute(_SIGNING_TIME, _time(signing_time)),
+            *time,
             _signing_certificate(certificate),
             _attribute(_CONTENT_HINT, tlv(SEQUENCE, description, _DATA)),
         )

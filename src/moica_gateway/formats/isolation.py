@@ -160,7 +160,9 @@ class IsolatedWorkshop:
                 keep = not e.heavy
                 raise error_of(e.problem) from None
             except FrameError:
-                raise _stopped(operation, "the process that read it came to its end") from None
+                if self._closed:
+                    raise _closing() from None
+                raise _overrun(operation, "the process that read it came to its end") from None
             finally:
                 if keep and not self._closed:
                     self._idle.append(worker)
@@ -187,7 +189,7 @@ class IsolatedWorkshop:
         try:
             await asyncio.wait({answer, over}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                raise _stopped(operation, f"it took more than {self._limits.seconds:g} s")
+                raise _overrun(operation, f"it took more than {self._limits.seconds:g} s")
             return answer.result()
         finally:
             over.cancel()
@@ -198,7 +200,7 @@ class IsolatedWorkshop:
 
     async def _worker(self) -> _Worker:
         if self._closed:
-            raise error("internal_error", "expected a running gateway, it is shutting down")
+            raise _closing()
         while self._idle:
             worker = self._idle.pop()
             if worker.alive:
@@ -317,6 +319,18 @@ def _result(operation: str, frame: Frame) -> Any:
         why = "more memory than it may have" if what == "MemoryError" else what
         raise _stopped(operation, f"reading it ended in {why}")
     raise FrameError("expected an answer, came something else")
+
+
+def _closing() -> GatewayError:
+    return error("internal_error", "expected a running gateway, it is shutting down")
+
+
+def _overrun(operation: str, why: str) -> GatewayError:
+    if operation == "finish":
+        # The holder has signed by now, and the document was read before: rather a machine that is
+        # overloaded than a fault of the file. The caller tries again.
+        return error("internal_error", f"expected a signature to be put into its file, {why}")
+    return _stopped(operation, why)
 
 
 def _stopped(operation: str, why: str) -> GatewayError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from moica_gateway.domain.models import Channel, OnBehalfOf, Scope, Transaction
+from moica_gateway.domain.models import Channel, OnBehalfOf, Scope, Seal, Transaction
 from moica_gateway.domain.values import IdNumber, TenantId, TransactionId
 from moica_gateway.errors import error
 from moica_gateway.ports import Page, TransactionFilter
@@ -88,6 +88,7 @@ class NewDocument:
     version: str | None = None
     title: str | None = field(default=None, repr=False)
     media_type: str | None = None
+    seal: Seal | None = None
 
 
 @frozen(kw_only=True)
@@ -102,6 +103,8 @@ class NewSignature:
     device_name: str | None = None
     time_limit: int | None = None
     on_behalf_of: OnBehalfOf | None = None
+    previous: TransactionId | None = None
+    """Append to what that transaction signed."""
     supersede: bool = False
     metadata: Mapping[str, str] = field(factory=dict)
 

@@ -239,6 +239,7 @@ class Creation:
                     "channel": channel.value,
                     "version": transaction.version,
                     **({"supersedes": open_one.id} if open_one else {}),
+                    **({"previous": transaction.previous} if transaction.previous else {}),
                 },
             ),
         )

@@ -131,6 +131,10 @@ class OutcomeMaker:
         try:
             return await self._assemble(material, proof, verdict)
         except GatewayError as e:
+            if e.code == "internal_error":
+                # No process to be had, or we are closing: nothing is wrong with what the holder
+                # signed, and the same answer is asked for again.
+                raise
             return Fault(problem=evolve(e.problem, what_helps=_ending(e.problem)), spoke=True)
 
     async def _assemble(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+
+from attrs import evolve
 
 from moica_gateway.domain.hints import batch_hint, document_number
 from moica_gateway.domain.models import (
@@ -28,10 +31,12 @@ from moica_gateway.services.commands import (
 from moica_gateway.services.context import Context
 from moica_gateway.services.creation import Creation, Draft, of_document
 from moica_gateway.services.enabled import enabled_credential, no_credential
+from moica_gateway.services.previous import previous_content
 
 __all__ = ["Signing"]
 
 _DEFAULT_FORMAT = "cades"
+_SEALED = "pades"
 
 
 class Signing:
@@ -49,8 +54,9 @@ class Signing:
         Raises:
             RequestError: ``forbidden``, ``transaction_open``, ``format_unsupported``,
                 ``level_unsupported``, ``document_too_large``, ``document_digest_mismatch``,
-                ``blind_signing_refused``, ``channel_unsupported``, ``idempotency_mismatch``,
-                ``push_paused``, ``rate_limited``.
+                ``document_unreadable``, ``document_refused``, ``blind_signing_refused``,
+                ``channel_unsupported``, ``idempotency_mismatch``, ``push_paused``,
+                ``rate_limited``; what `previous_content` says.
             HolderCertificateError: ``credential_missing``, ``certificate_expired``.
         """
         caller.need(Scope.SIGN)
@@ -60,6 +66,7 @@ class Signing:
         tenant = await self._creation.tenant(caller.tenant)
         limit = self._creation.time_limit(new.time_limit, tenant.policy)
         format_, level = self._format(new.format, new.level)
+        _refuse_seals(format_.name, new.documents)
         challenge = self._creation.first_challenge(new.channel, limit, tenant)
         credential = await enabled_credential(self._context, caller.tenant, new.user_id)
         person = await self._context.store.read(
@@ -67,6 +74,9 @@ class Signing:
         )
         if person is None:
             raise no_credential()
+        if new.previous is not None:
+            content = await previous_content(self._context, caller, new, format_.name)
+            new = evolve(new, documents=(evolve(new.documents[0], content=content),))
         now = self._context.clock.now()
         match_code = self._creation.match_code()
         documents = self._documents(new, tenant.policy)
@@ -85,7 +95,7 @@ class Signing:
             with of_document(index if several else None, given.id):
                 prepared.append(
                     await self._context.workshop.prepare(
-                        format_.name, document, given.content, context
+                        format_.name, document, given.content, evolve(context, seal=given.seal)
                     )
                 )
         transaction = Transaction(
@@ -109,6 +119,7 @@ class Signing:
             credential_id=credential.id,
             device_name=new.device_name,
             on_behalf_of=new.on_behalf_of,
+            previous=new.previous,
             metadata=new.metadata,
         )
 
@@ -198,3 +209,15 @@ class Signing:
             title=given.title,
             media_type=given.media_type,
         )
+
+
+def _refuse_seals(format_name: str, documents: Sequence[NewDocument]) -> None:
+    for index, given in enumerate(documents):
+        if given.seal is not None and format_name != _SEALED:
+            with of_document(index if len(documents) > 1 else None, given.id):
+                raise error(
+                    "request_invalid",
+                    f"`seal`: expected none with `{format_name}`, only `{_SEALED}` can be seen; "
+                    "the integrator leaves it out",
+                    member="seal",
+                )

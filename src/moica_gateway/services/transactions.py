@@ -14,7 +14,7 @@ from moica_gateway.services.context import Context, load
 
 __all__ = ["Transactions"]
 
-_EXTENSIONS: Final = {"application/pkcs7-signature": ".p7s"}
+_EXTENSIONS: Final = {"application/pkcs7-signature": ".p7s", "application/pdf": ".pdf"}
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 

@@ -9,6 +9,7 @@ do not exist yet.
 from moica_gateway.settings.keys import KNOWN_WEAK_KEYS, read_master_key, refuse_weak_key
 from moica_gateway.settings.model import (
     BrakeSettings,
+    FormatSettings,
     LimitSettings,
     Settings,
     TrustSettings,
@@ -19,6 +20,7 @@ from moica_gateway.settings.reading import load_settings
 __all__ = [
     "KNOWN_WEAK_KEYS",
     "BrakeSettings",
+    "FormatSettings",
     "LimitSettings",
     "Settings",
     "TrustSettings",

@@ -17,6 +17,7 @@ from moica_gateway.errors import GatewayError, error
 
 __all__ = [
     "BrakeSettings",
+    "FormatSettings",
     "LimitSettings",
     "Settings",
     "TrustSettings",
@@ -118,6 +119,19 @@ class TrustSettings:
 
 
 @frozen(kw_only=True)
+class FormatSettings:
+    """``[formats]``: how signed things are made.
+
+    Attributes:
+        seal_font: A font with Chinese glyphs (``.otf``, ``.ttf``, ``.ttc``) for visible seals in
+            PDFs; empty takes Noto Sans CJK from where systems keep it (``fonts-noto-cjk``). Where
+            there is none, a request for a seal is refused; all else works.
+    """
+
+    seal_font: str = ""
+
+
+@frozen(kw_only=True)
 class BrakeSettings:
     """``[brakes]``: how often a phone, and the platform, may be asked.
 
@@ -198,6 +212,7 @@ class Settings:
     trust: TrustSettings = TrustSettings()
     brakes: BrakeSettings = BrakeSettings()
     limits: LimitSettings = LimitSettings()
+    formats: FormatSettings = FormatSettings()
 
     @property
     def database_url(self) -> str:
@@ -438,6 +453,7 @@ def complaint(name: str, sources: Mapping[str, str], expected: str, came: str) -
 
 _TABLES: Final[Mapping[str, type[Any]]] = {
     "brakes": BrakeSettings,
+    "formats": FormatSettings,
     "limits": LimitSettings,
     "trust": TrustSettings,
     "upstream": UpstreamSettings,

@@ -21,6 +21,7 @@ from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from moica_gateway.errors import error
 from moica_gateway.settings.model import (
     BrakeSettings,
+    FormatSettings,
     LimitSettings,
     Settings,
     TrustSettings,
@@ -119,7 +120,13 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(
         lambda type_: getattr(type_, "__origin__", None) is Literal, _one_of
     )
-    for table in (UpstreamSettings, TrustSettings, BrakeSettings, LimitSettings):
+    for table in (
+        UpstreamSettings,
+        TrustSettings,
+        BrakeSettings,
+        LimitSettings,
+        FormatSettings,
+    ):
         inner = cattrs.gen.make_dict_structure_fn(table, converter, _cattrs_forbid_extra_keys=True)
         converter.register_structure_hook(
             table, lambda value, type_, inner=inner: inner(_table(value), type_)

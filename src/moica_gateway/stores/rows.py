@@ -103,6 +103,7 @@ class TransactionSealed:
 
     metadata: Mapping[str, Any] = field(factory=dict)
     on_behalf_of: OnBehalfOf | None = None
+    previous: str | None = None
     signed_at: datetime | None = None
     report: tuple[Check, ...] = ()
     error: Problem | None = None
@@ -114,6 +115,7 @@ class TransactionSealed:
         return cls(
             metadata=transaction.metadata,
             on_behalf_of=transaction.on_behalf_of,
+            previous=transaction.previous,
             signed_at=signature.signed_at if signature else None,
             report=signature.report if signature else (),
             error=transaction.error,
@@ -195,6 +197,7 @@ def transaction_model(
         device_name=personal.device_name,
         enable=row["enable"],
         on_behalf_of=sealed.on_behalf_of,
+        previous=TransactionId(sealed.previous) if sealed.previous is not None else None,
         metadata=sealed.metadata,
         signature=signature,
         error=sealed.error,

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from moica_gateway.domain.models import Channel, OnBehalfOf
-from moica_gateway.domain.values import IdNumber
+from moica_gateway.domain.models import Channel, OnBehalfOf, Seal
+from moica_gateway.domain.values import IdNumber, TransactionId
 from moica_gateway.errors import error
 from moica_gateway.services.commands import (
     Caller,
@@ -30,6 +30,7 @@ from moica_gateway.wire import (
     BatchRequest,
     DocumentRequest,
     RegistrationRequest,
+    SealRequest,
     SignatureRequest,
 )
 
@@ -95,6 +96,7 @@ async def _sign(
                 version=document.version,
                 title=document.title,
                 media_type=document.media_type,
+                seal=_seal(document.seal),
             )
             for document in documents
         ),
@@ -108,11 +110,20 @@ async def _sign(
         )
         if asked.on_behalf_of
         else None,
+        previous=TransactionId(asked.previous)
+        if isinstance(asked, SignatureRequest) and asked.previous is not None
+        else None,
         supersede=asked.supersede,
         metadata=asked.metadata,
     )
     signing = request.app[SERVICES].signing
     return await _create(request, who, raw, lambda use: signing.create(who, new, use))
+
+
+def _seal(asked: SealRequest | None) -> Seal | None:
+    if asked is None:
+        return None
+    return Seal(field=asked.field, page=asked.page, box=asked.box)
 
 
 async def authenticate(request: web.Request) -> web.Response:

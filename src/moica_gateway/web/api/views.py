@@ -75,6 +75,7 @@ async def transaction_view(
         )
         if transaction.on_behalf_of
         else None,
+        previous=transaction.previous,
         partial=seen_by_browser.partial,
         ticket=seen_by_browser.ticket,
         tickets=seen_by_browser.tickets,

@@ -125,6 +125,12 @@ _ASKING: Final[dict[str, Any]] = {
     "metadata": _METADATA,
 }
 
+_FORMAT: Final[dict[str, Any]] = {
+    "type": "string",
+    "enum": ["cades", "pades", "pkcs1"],
+    "default": "cades",
+}
+
 
 def _requests() -> dict[str, Any]:
     return {
@@ -145,9 +151,16 @@ def _requests() -> dict[str, Any]:
                 closed=True,
                 **_ASKING,
                 document=ref("DocumentRequest"),
-                format={**_S, "enum": ["cades", "pkcs1"], "default": "cades"},
+                format=_FORMAT,
                 level={**_S, "enum": ["B-B"], "description": "Only where the format has levels"},
                 on_behalf_of=ref("OnBehalfOf"),
+                previous={
+                    **_S,
+                    "pattern": "^[A-Za-z0-9_]{1,100}$",
+                    "description": "The id of a completed transaction of the same format "
+                    "(`pades`): the file that it signed gets a further signature. The document "
+                    "then has no `content_base64`; its `sha256`, where given, is that file's",
+                },
             ),
             "examples": [
                 {"user_id": "clerk01", "document": {"number": "1153000165", "sha256": "0" * 64}}
@@ -174,7 +187,7 @@ def _requests() -> dict[str, Any]:
                     "description": "In the order in which they are asked for; their `id`s differ. "
                     "The tenant sets how many (100 unless set)",
                 },
-                format={**_S, "enum": ["cades", "pkcs1"], "default": "cades"},
+                format=_FORMAT,
                 level={**_S, "enum": ["B-B"], "description": "Only where the format has levels"},
                 on_behalf_of=ref("OnBehalfOf"),
             ),
@@ -235,10 +248,31 @@ def _requests() -> dict[str, Any]:
                     "type": "string",
                     "contentEncoding": "base64",
                     "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
-                    "description": "`pkcs1` needs it; elsewhere the digest is enough",
+                    "description": "`pkcs1` and `pades` need it; elsewhere the digest is enough",
+                },
+                seal=ref("SealRequest"),
+            ),
+            "description": "With `sha256`, `content_base64` or both, which must agree; with "
+            "neither only where `previous` names the content",
+        },
+        "SealRequest": {
+            **_object(
+                (),
+                closed=True,
+                field=_text(100, description="An empty signature field of the PDF, by its name"),
+                page={"type": "integer", "minimum": 1, "maximum": 100000},
+                box={
+                    "type": "array",
+                    "items": {"type": "number", "minimum": -20000, "maximum": 20000},
+                    "minItems": 4,
+                    "maxItems": 4,
+                    "description": "Left, bottom, right, top, in points from the page's lower "
+                    "left corner",
                 },
             ),
-            "anyOf": [{"required": ["sha256"]}, {"required": ["content_base64"]}],
+            "description": "Where a signature in a PDF (`pades`) is to be seen; without it, it is "
+            "not visible. A field, or a page with a box",
+            "examples": [{"field": "Approval"}, {"page": 1, "box": [360, 60, 540, 120]}],
         },
         "ChallengeRequest": {
             **_object(
@@ -297,6 +331,7 @@ def _answers() -> dict[str, Any]:
                     **_object(("user_id", "reason"), user_id=_S, reason=_S),
                     "description": "As it was asked for (代理); not told to a browser",
                 },
+                previous={**_S, "description": "To whose signed file this one appends"},
                 assurance={
                     **_S,
                     "enum": ["certificate", "platform"],
