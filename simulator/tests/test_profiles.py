@@ -236,8 +236,13 @@ async def test_the_redirects_form_is_read_as_narrowly(
     sim.set_profile(profile)
     await sim.set_callback_url(system.service_id, "http://127.0.0.1:9/callback")
     form = {
-        "transaction_id": "t-1", "sp_service_id": system.service_id, "op_code": "SIGN",
-        "hint": "公文", "time_limit": "60", **SIGN, **changes,
+        "transaction_id": "t-1",
+        "sp_service_id": system.service_id,
+        "op_code": "SIGN",
+        "hint": "公文",
+        "time_limit": "60",
+        **SIGN,
+        **changes,
     }
     names = ("transaction_id", "sp_service_id", "op_code", "hint", "sign_data")
     form["sp_checksum"] = system.seal("".join(form[name] for name in names))
