@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
 
 from moica_gateway import DocumentRequest, GatewayClient
 from moica_simulator.alterations import Alteration
-from moica_simulator.faults import Line
+from moica_simulator.faults import Drop, Line, Tamper
 from tests.stage import Stage, on_stage
 
 PUSH, RESULT = "SP-API-ATH-03", "SP-API-ATH-02"
@@ -33,6 +34,24 @@ LINE = {
     Line.REDIRECT: "upstream_malformed",
     Line.DUPLICATE: None,
 }
+# By part, where the platform lies (the checksum is made anew) and where the line does.
+TAMPERED = {
+    Tamper.IDP_CHECKSUM: ("checksum_invalid", "checksum_invalid"),
+    Tamper.SIGNED_RESPONSE: ("signature_invalid", "checksum_mismatch"),
+    Tamper.CERT: ("certificate_untrusted", "certificate_untrusted"),
+    Tamper.HASHED_ID_NUM: ("hashed_id_num_mismatch", "checksum_mismatch"),
+}
+BEGINNING: tuple[tuple[dict[str, Any], str | None], ...] = (
+    ({"http_status": 400}, "upstream_malformed"),
+    ({"http_status": 429}, "upstream_unavailable"),
+    ({"http_status": 503}, "upstream_unavailable"),
+    ({"drop": "answer"}, "start_unknown"),
+    ({"drop": "request"}, "start_unknown"),
+    ({"latency_s": 0.2}, None),
+    ({"tamper": "idp_checksum"}, "checksum_invalid"),
+    ({"tamper": "sp_ticket"}, "ticket_malformed"),
+    ({"tamper": "sp_ticket", "reseal": False}, "checksum_mismatch"),
+)
 # By alteration: what becomes of it while beginning, and of a result.
 ENVELOPE = {
     Alteration.CODE_AS_NUMBER: (None, None),
@@ -61,9 +80,9 @@ class Scene:
     stage: Stage
     client: GatewayClient
 
-    async def sign(self, fault: dict[str, str], interface: str) -> tuple[str, str | None]:
+    async def sign(self, fault: dict[str, Any], interface: str) -> tuple[str, str | None]:
         """One signature under one fault: status and code. The fault was met."""
-        await self.stage.simulator.add_fault(interface, **fault)  # type: ignore[arg-type]
+        await self.stage.simulator.add_fault(interface, **fault)
         document = DocumentRequest(number="1", sha256="0" * 64)
         outcome = await self.client.sign(user_id="u1", document=document, supersede=True)
         return self.came(outcome.status, outcome.error.code if outcome.error else None)
@@ -117,6 +136,32 @@ async def test_what_the_line_does_to_a_beginning_is_never_sent_again_by_itself(
         assert await scene.sign({"line": line.value}, PUSH) == expected, line
     asked = [each for each in scene.stage.simulator.requests if each.interface == PUSH]
     assert len(asked) == len(LINE) + 2
+
+
+async def test_whatever_befalls_a_poll_is_asked_for_again(scene: Scene) -> None:
+    """Statuses, answers and requests that are lost, a pause: the next poll brings the signature."""
+    for fault in (
+        *({"http_status": status} for status in (400, 404, 429, 500, 503)),
+        *({"drop": drop} for drop in Drop),
+        {"latency_s": 0.2},
+    ):
+        assert await scene.sign(fault, RESULT) == GOOD, fault
+
+
+async def test_whatever_befalls_a_beginning_ends_it_or_passes(scene: Scene) -> None:
+    """A platform that says no is heard; where the phone may have rung, nobody asks again."""
+    for fault, code in BEGINNING:
+        expected = ("failed", code) if code else GOOD
+        assert await scene.sign(fault, PUSH) == expected, fault
+
+
+async def test_a_part_of_a_result_that_is_wrong_completes_nothing(scene: Scene) -> None:
+    """Under a checksum that covers it, and under one that does not."""
+    for part, codes in TAMPERED.items():
+        for reseal, code in zip((True, False), codes, strict=True):
+            fault = {"tamper": part.value, "reseal": reseal}
+            assert await scene.sign(fault, RESULT) == ("failed", code), fault
+    assert set(TAMPERED) == set(Tamper) - {Tamper.SP_TICKET}
 
 
 async def test_what_is_done_to_an_envelope_is_found_or_harmless(scene: Scene) -> None:
