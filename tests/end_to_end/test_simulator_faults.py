@@ -7,16 +7,18 @@ A slow drip is not here: it would hold the tests for the time limit of an exchan
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from attrs import frozen
 
 from moica_gateway import DocumentRequest, GatewayClient
 from moica_simulator.alterations import Alteration
 from moica_simulator.faults import Drop, Line, Tamper
 from tests.stage import Stage, on_stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PUSH, RESULT = "SP-API-ATH-03", "SP-API-ATH-02"
 GOOD = ("completed", None)
@@ -103,11 +105,12 @@ class Scene:
         return status, code
 
 
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    """Two people, so that there is another's certificate; one signature before."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    """Two people, so that there is another's certificate; one signature before. For all tests:
+    each fault is gone when it was met."""
     async with (
-        on_stage(tmp_path) as stage,
+        on_stage(tmp_path_factory.mktemp("faults")) as stage,
         GatewayClient(stage.url, stage.api_key) as client,
     ):
         await stage.simulator.add_person("B123456780", "李大同")
@@ -131,11 +134,12 @@ async def test_what_the_line_does_to_a_beginning_is_never_sent_again_by_itself(
     scene: Scene,
 ) -> None:
     """The transaction fails with a code of its own; the phone rang once."""
+    before = len(scene.stage.simulator.requests.where(interface=PUSH))
     for line, code in LINE.items():
         expected = ("failed", code) if code else GOOD
         assert await scene.sign({"line": line.value}, PUSH) == expected, line
-    asked = [each for each in scene.stage.simulator.requests if each.interface == PUSH]
-    assert len(asked) == len(LINE) + 2
+    asked = scene.stage.simulator.requests.where(interface=PUSH)
+    assert len(asked) == before + len(LINE)
 
 
 async def test_whatever_befalls_a_poll_is_asked_for_again(scene: Scene) -> None:
@@ -180,7 +184,7 @@ async def test_each_signature_of_a_batch_is_held_to_its_own_document(scene: Scen
         assert await scene.sign_batch(alter.value) == ("failed", code), alter
 
 
-def test_every_fault_of_the_simulator_is_here() -> None:
+async def test_every_fault_of_the_simulator_is_here() -> None:
     """A new one comes with its outcome. A bare code is every client's daily bread elsewhere."""
     assert set(LINE) == set(Line) - {Line.DRIP, Line.LATE}
     assert set(ENVELOPE) | set(BATCH) == set(Alteration) - {Alteration.CODE_BARE}
