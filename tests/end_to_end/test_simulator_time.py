@@ -168,19 +168,23 @@ async def client_of_nobody(scene: Scene, body: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behind_h", "expected"), [(6, GOOD), (25, ("failed", "revocation_unknown"))]
+    ("hours", "expected"),
+    [(-6, GOOD), (-25, ("failed", "revocation_unknown")), (1, ("failed", "revocation_unknown"))],
 )
-async def test_a_frozen_platform_is_believed_until_its_lists_are_stale(
-    behind_h: int, expected: tuple[str, str | None], tmp_path: Path
+async def test_a_frozen_platform_is_believed_while_its_lists_are_of_the_gateways_time(
+    hours: int, expected: tuple[str, str | None], tmp_path: Path
 ) -> None:
-    """A list of six hours ago holds; one of a day ago does not, and its responder says no more."""
+    """A list of six hours ago holds; one of a day ago is stale, one of an hour on is of the
+    future, and the responder says no more than the list."""
     async with on_stage(tmp_path) as stage, GatewayClient(stage.url, stage.api_key) as client:
         simulator = stage.simulator
         simulator.clock.freeze()
-        simulator.clock.set(simulator.clock.now() - behind_h * timedelta(hours=1))
+        moved = simulator.clock.now() + timedelta(hours=hours)
+        simulator.clock.set(min(moved, simulator.clock.now()))
         await simulator.add_person(WANG, "王小明")
         phone = await simulator.bind_device(WANG)
         await simulator.set_behaviour(phone.id, "confirm")
+        simulator.clock.set(moved)
         outcome = await client.register(user_id="u1", id_number=WANG)
         assert (outcome.status, outcome.error.code if outcome.error else None) == expected
 
