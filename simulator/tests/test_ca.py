@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -43,6 +44,17 @@ async def fetch(http: Any, url: str) -> bytes:
 def test_the_last_four_stand_as_in_a_real_certificate() -> None:
     """Byte for byte what MOI's test CA wrote."""
     assert subject_directory_attributes("A123452116").value == REAL_ATTRIBUTES
+
+
+@pytest.mark.parametrize("id_number", ["A810002116", "FC10002116"])
+def test_a_foreign_resident_s_certificate_says_so(id_number: str) -> None:
+    """By either form of number; nothing else differs from a citizen's."""
+    made = subject_directory_attributes(id_number).value
+    citizen, resident = (
+        core.ObjectIdentifier(f"2.16.886.1.100.3.1.{kind}").dump() for kind in (1, 2)
+    )
+    assert citizen in REAL_ATTRIBUTES
+    assert made == REAL_ATTRIBUTES.replace(citizen, resident)
 
 
 async def test_a_certificate_is_made_by_the_holder_profile(

@@ -79,6 +79,18 @@ async def test_a_signature_by_another_key_ends_the_ticket(
     assert await system.result_code(body, ticket_id) == "CERT_SIGNDATA_MISMATCH"
 
 
+async def test_a_signature_that_is_none_ends_the_ticket(
+    sim: Simulator, system: Any, phone: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app that sends something that is no base64: CERT_SIGNDATA_ERR, at the app and the poll."""
+    monkeypatch.setattr("moica_simulator.phone.signer.sign", lambda *_: ("no base64!",))
+    body, ticket_id = await system.push()
+    with pytest.raises(PlatformError) as caught:
+        await sim.confirm(phone.id, ticket_id)
+    assert caught.value.code == "CERT_SIGNDATA_ERR"
+    assert await system.result_code(body, ticket_id) == "CERT_SIGNDATA_ERR"
+
+
 async def test_the_platform_holds_no_private_key(sim: Simulator, phone: Device) -> None:
     """Of what the platform keeps of a phone, nothing is one of its private keys."""
     handset = sim.state.phone.handsets.get(phone.id)

@@ -22,7 +22,8 @@ from moica_gateway.domain.brakes import BrakeLimits
 from moica_gateway.domain.values import Secret
 from moica_gateway.egress import EgressClient, allow_all_but_loopback, allow_loopback_too
 from moica_gateway.events.local import LocalEventBus
-from moica_gateway.formats import formats_by_name
+from moica_gateway.formats import FormatOptions, formats_by_name, readers_by_name
+from moica_gateway.formats.isolation import IsolatedWorkshop
 from moica_gateway.ports import (
     Clock,
     EventBus,
@@ -241,6 +242,7 @@ async def open_gateway(
                     task.cancel()
                 with suppress(asyncio.CancelledError):
                     await asyncio.gather(*tasks, return_exceptions=True)
+                await running.workshop.close()
                 # Nothing is left open to be cut off while nobody runs.
                 await running.sealer.once()
     finally:
@@ -256,6 +258,7 @@ class _Workers:
     housekeeping: Housekeeping
     sealer: Sealer
     refreshing: Refreshing
+    workshop: IsolatedWorkshop
 
 
 @frozen(kw_only=True)
@@ -302,7 +305,7 @@ def _ports(parts: _Parts) -> Ports:
                 RevocationPolicy(settings.trust.revocation),
             ),
         ),
-        formats=formats_by_name(),
+        formats=formats_by_name(_format_options(settings)),
         bus=LocalEventBus(clock),
         outlet=WebhookOutlet(parts.to_others, clock),
     )
@@ -313,6 +316,9 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
     clock, random = parts.clock, parts.random
     ports = wrap(_ports(parts))
     store = ports.store
+    workshop = IsolatedWorkshop(
+        ports.formats, readers_by_name(), clock, options=_format_options(settings)
+    )
     delivery = Delivery(
         store=store,
         outlet=ports.outlet,
@@ -328,6 +334,7 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         upstream=ports.upstream,
         judge=ports.judge,
         formats=ports.formats,
+        workshop=workshop,
         bus=ports.bus,
         environment=settings.environment,
         outbox_written=delivery.wake,
@@ -371,8 +378,14 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         housekeeping=Housekeeping(store=store, clock=clock),
         sealer=sealer,
         refreshing=Refreshing(parts.crls.refresh, clock=clock),
+        workshop=workshop,
     )
     return gateway, workers
+
+
+def _format_options(settings: Settings) -> FormatOptions:
+    del settings
+    return FormatOptions()
 
 
 def _brake_limits(brakes: BrakeSettings) -> BrakeLimits:

@@ -124,6 +124,7 @@ class BlockingGatewayClient:
     transaction = _blocking(GatewayClient.transaction)
     wait = _blocking(GatewayClient.wait)
     artifact = _blocking(GatewayClient.artifact)
+    evidence = _blocking(GatewayClient.evidence)
     events = _blocking(GatewayClient.events)
     add_challenge = _blocking(GatewayClient.add_challenge)
     cancel = _blocking(GatewayClient.cancel)

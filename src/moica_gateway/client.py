@@ -456,6 +456,14 @@ class GatewayClient:
             raise _not_ours()
         return Artifact(data=reply.body, media_type=media_type)
 
+    async def evidence(self, transaction_id: str) -> Artifact:
+        """A ZIP with all that is needed to check it years later, of any ended transaction."""
+        reply = await self._call("GET", f"{_transaction(transaction_id)}/evidence")
+        media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip()
+        if not reply.body or media_type != "application/zip":
+            raise _not_ours()
+        return Artifact(data=reply.body, media_type=media_type)
+
     async def events(self, after: str = "", limit: int = 50) -> tuple[list[EventView], str]:
         """The feed: events after a cursor, and the cursor to go on from."""
         query = _query({"after": after or None, "limit": str(limit)})

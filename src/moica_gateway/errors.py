@@ -454,6 +454,25 @@ CATALOGUE: Final[Mapping[str, CatalogueEntry]] = {
         _REQUEST_ZH,
         _REQUEST_EN,
     ),
+    "document_unreadable": _row(
+        RequestError,
+        422,
+        "integrator",
+        "fix",
+        "The document cannot be read",
+        "無法讀取此文件，檔案可能損毀或過於複雜，請重新產生檔案後再送簽。",
+        "This document cannot be read: it may be damaged or too complex. Please make it anew.",
+    ),
+    "document_refused": _row(
+        RequestError,
+        422,
+        "integrator",
+        "fix",
+        "The document has content that is not signed",
+        "此文件含有不得簽署的內容（例如加密、程式碼或可隱藏的圖層），請另存為一般文件後再送簽。",
+        "This document has content that may not be signed (encryption, scripts, hidden layers). "
+        "Please save it as a plain document.",
+    ),
     "artifact_unreadable": _row(
         RequestError,
         422,

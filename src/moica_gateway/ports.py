@@ -92,6 +92,7 @@ __all__ = [
     "TransactionFilter",
     "UnitOfWork",
     "Upstream",
+    "Workshop",
 ]
 
 T = TypeVar("T")
@@ -477,6 +478,10 @@ class Upstream(Protocol):
         """The body that a callback or a browser brought, as the same kind of answer. It may be
         brought again: the caller lets it count once. Raises nothing."""
 
+    def shown(self, raw: bytes) -> bytes:
+        """An answer as it came, as evidence may show it: without what finds the person. Raises
+        nothing."""
+
     def presentation(
         self, handle: Handle, channel: Channel, return_url: str | None
     ) -> Presentation:
@@ -515,6 +520,9 @@ class Format(Protocol):
     needs_content: bool
     binds_certificate: bool
     """Whether the signer's certificate stands inside what is signed."""
+    parses: bool
+    """Whether it takes apart what a stranger wrote: then it is called through a `Workshop` that
+    can kill it, in a process of its own. Without, it hashes and assembles only."""
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
         """The message that the key must cover.
@@ -568,6 +576,39 @@ class SignatureReader(Protocol):
         Raises:
             RequestError: ``artifact_unreadable``: not this format, broken, or hostile.
         """
+
+
+class Workshop(Protocol):
+    """Where formats and readers work, by their names; whatever parses is kept away from the event
+    loop and within limits of time and memory. All of them are called through it.
+
+    Besides what the format raises, each method raises ``document_unreadable`` (`prepare`,
+    `finish`) or ``artifact_unreadable`` (`raise_level`, `read`) for what broke the parser or ran
+    over its limits, and ``internal_error`` where no process can be had.
+    """
+
+    async def prepare(
+        self, name: str, document: Document, content: bytes | None, context: SignContext
+    ) -> Prepared:
+        """As `Format.prepare`."""
+
+    async def finish(
+        self, name: str, prepared: Prepared, signature: bytes, context: SignContext
+    ) -> Artifact:
+        """As `Format.finish`."""
+
+    async def raise_level(
+        self,
+        name: str,
+        artifact: bytes,
+        level: str,
+        timestamper: Timestamper,
+        material: ValidationMaterial,
+    ) -> bytes:
+        """As `LevelFormat.raise_level`; ``name`` is a format that has levels."""
+
+    async def read(self, name: str, data: bytes, given: GivenContent) -> tuple[FoundSignature, ...]:
+        """As `SignatureReader.read`; ``name`` is the reader's."""
 
 
 # -- who hears of it ---------------------------------------------------------------------------

@@ -174,6 +174,7 @@ class _Format:
         self.inner, self.at = inner, at
         self.name, self.levels = inner.name, inner.levels
         self.needs_content = inner.needs_content
+        self.binds_certificate, self.parses = inner.binds_certificate, inner.parses
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
         self.at("prepare: not begun")

@@ -35,6 +35,7 @@ from moica_gateway.testing.random import SeededRandom
 from moica_gateway.testing.seals import FixedSeals
 from moica_gateway.testing.store import MemoryStore
 from moica_gateway.testing.upstream import ScriptedUpstream
+from moica_gateway.testing.workshop import HereWorkshop
 from moica_gateway.workers.poller import Poller
 
 TENANT = TenantId("t1")
@@ -43,6 +44,7 @@ CALLER = Caller(tenant=TENANT, actor="key:1", scopes=SCOPES)
 STRANGER = Caller(tenant=TenantId("t2"), actor="key:2", scopes=SCOPES)
 ID_NUMBER = IdNumber.parse("A123456789")
 OTHER_ID = IdNumber.parse("B223456782")
+FORMATS = {"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())}
 APPROVED = Approved(
     proof=CertificateSignature(
         unverified_certificate=b"certificate",
@@ -119,7 +121,8 @@ def build(clock: FrozenClock, store: MemoryStore, upstream: ScriptedUpstream) ->
         seals=FixedSeals(),
         upstream=upstream,
         judge=judge,
-        formats={"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())},
+        formats=FORMATS,
+        workshop=HereWorkshop(FORMATS),
         bus=LocalEventBus(clock),
         environment="simulator",
         outbox_written=lambda: woken.append(1),

@@ -26,11 +26,13 @@ from moica_gateway.testing.random import SeededRandom
 from moica_gateway.testing.seals import FixedSeals
 from moica_gateway.testing.store import MemoryStore
 from moica_gateway.testing.upstream import ScriptedUpstream
+from moica_gateway.testing.workshop import HereWorkshop
 from moica_gateway.web.application import WebOptions, create_web_app
 from moica_gateway.workers.poller import Poller
 
 ALL = frozenset(Scope)
 REGISTRATION = {"user_id": "u1", "id_number": "A123456789", "metadata": {"a": "b"}}
+FORMATS = {"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())}
 APPROVED = Approved(
     proof=CertificateSignature(
         unverified_certificate=b"c", unverified_signatures=(b"s",), hashed_id_num="h", raw=b"{}"
@@ -88,7 +90,8 @@ async def api() -> AsyncIterator[Api]:
         seals=FixedSeals(),
         upstream=upstream,
         judge=ScriptedJudge(),
-        formats={"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())},
+        formats=FORMATS,
+        workshop=HereWorkshop(FORMATS),
         bus=LocalEventBus(clock),
         environment="simulator",
         outbox_written=lambda: None,

@@ -122,6 +122,22 @@ async def test_without_a_valid_key_it_is_401(api: Any, token: str) -> None:
     assert headers["WWW-Authenticate"].startswith("Bearer")
 
 
+async def test_null_in_a_request_is_as_good_as_left_out(api: Any) -> None:
+    """For every member that may be left out: many languages write it for what is not set."""
+    schemas = openapi_document("1")["components"]["schemas"]
+
+    def nulls(name: str) -> dict[str, None]:
+        return dict.fromkeys(schemas[name]["properties"].keys() - schemas[name]["required"])
+
+    await api.registered()
+    document = nulls("DocumentRequest") | {"number": "1153000165", "sha256": "0" * 64}
+    asked = nulls("SignatureRequest") | {"user_id": "u1", "document": document}
+    status, made, _ = await api.call("POST", "/v1/signatures", asked)
+    assert (status, made["status"]) == (201, "pending")
+    again = nulls("RegistrationRequest") | REGISTRATION | {"supersede": True}
+    assert (await api.call("POST", "/v1/registrations", again))[0] == 201
+
+
 async def test_a_key_without_the_scope_is_403(api: Any) -> None:
     """A reader may not register."""
     status, problem, _ = await api.call("POST", "/v1/registrations", REGISTRATION, token=api.reader)

@@ -27,6 +27,7 @@ __all__ = [
     "FIDO_ORIGIN",
     "FIDO_RP_ID",
     "FINGERPRINT_ATTEMPTS",
+    "FOREIGN_RESIDENT_TYPE",
     "NFC_NONCE_LIFETIME",
     "POLL_INTERVAL_ASKED_FOR",
     "PUSH_TICKET_OP_MODE",
@@ -67,6 +68,10 @@ CARD_PIN = "123456"
 
 CARD_PIN_ATTEMPTS = 3
 """Wrong PINs in a row after which a citizen card is locked."""
+
+FOREIGN_RESIDENT_TYPE = "2.16.886.1.100.3.1.2"
+"""What stands in a foreign resident's certificate where a citizen's says citizen: the next number
+of the same arc. (Only citizens' have been seen.)"""
 
 NFC_NONCE_LIFETIME = timedelta(minutes=1)
 """How long the nonce that a card signs when it binds a phone can be used."""

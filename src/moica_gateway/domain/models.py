@@ -14,6 +14,7 @@ from typing import Any
 from attrs import field, frozen
 
 from moica_gateway.domain.policy import TenantPolicy
+from moica_gateway.domain.revocation_lists import StatusSource
 from moica_gateway.domain.values import (
     BlobId,
     ChallengeId,
@@ -630,6 +631,8 @@ class Verdict:
     """DER, from the issuer of the leaf up, without the root."""
     renewed: bool = False
     """It is not the pinned certificate, but a newer one of the same person."""
+    statuses: tuple[StatusSource, ...] = field(default=(), repr=False)
+    """By what was known that nothing is revoked."""
 
 
 # -- what formats are asked and make -----------------------------------------------------------

@@ -1,12 +1,12 @@
-"""What is stored of a certificate revocation list (CRL) besides its own bytes. Pure."""
+"""What is stored of a certificate revocation list (CRL), and of what was known when. Pure."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from attrs import frozen
+from attrs import field, frozen
 
-__all__ = ["ListHead"]
+__all__ = ["ListHead", "StatusSource"]
 
 
 @frozen(kw_only=True)
@@ -31,3 +31,20 @@ class ListHead:
     def older_than(self, other: ListHead) -> bool:
         """Of the same issuer and scope."""
         return (self.number, self.this_update) < (other.number, other.this_update)
+
+
+@frozen(kw_only=True)
+class StatusSource:
+    """By what the status of one certificate was known: a CRL, or an OCSP answer.
+
+    Attributes:
+        certificate: SHA-256 of the certificate that it speaks of, hexadecimal.
+        crl: Which list; its bytes are kept once, and not with every signature.
+        sha256: Of the list or the answer, hexadecimal.
+        answer: The OCSP answer itself, DER; None for a list.
+    """
+
+    certificate: str
+    sha256: str
+    crl: ListHead | None = None
+    answer: bytes | None = field(default=None, repr=False)

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from moica_gateway.formats.cades import CadesFormat
+from moica_gateway.formats.options import FormatOptions
 from moica_gateway.formats.pkcs import Pkcs1Format
-from moica_gateway.ports import Format
+from moica_gateway.ports import Format, SignatureReader
 
-__all__ = ["CadesFormat", "Pkcs1Format", "formats_by_name"]
+__all__ = ["CadesFormat", "FormatOptions", "Pkcs1Format", "formats_by_name", "readers_by_name"]
 
 
-def formats_by_name() -> Mapping[str, Format]:
+def formats_by_name(options: FormatOptions | None = None) -> Mapping[str, Format]:
     """Every format of this version; the explicit registry."""
+    del options
     formats: tuple[Format, ...] = (Pkcs1Format(), CadesFormat())
     return {format_.name: format_ for format_ in formats}
+
+
+def readers_by_name() -> Mapping[str, SignatureReader]:
+    """Every reader of this version; the explicit registry."""
+    readers: tuple[SignatureReader, ...] = ()
+    return {reader.name: reader for reader in readers}

@@ -2,32 +2,42 @@
 
 Content type, message digest and signing time (RFC 5652, 11), ESS signing-certificate-v2 (RFC 5035)
 and content hints (RFC 2634, 2.9) with the exact words that the holder saw. No signature policy.
+
+What depends on the certificate alone is made by asn1crypto, once for a certificate, and kept; the
+rest is put around it (`formats.der`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
-from asn1crypto import cms, core, tsp, x509
+from asn1crypto import tsp, x509
+
+from moica_gateway.formats.der import (
+    OCTET_STRING,
+    SEQUENCE,
+    UTF8_STRING,
+    object_identifier,
+    set_of,
+    tlv,
+)
 
 __all__ = ["signed_attributes"]
 
-_CONTENT_HINT: Final = "1.2.840.113549.1.9.16.2.4"
-_ID_DATA: Final = "1.2.840.113549.1.7.1"
+_KEPT: Final = 10_000
+"""Certificates: about 300 bytes each."""
 _FIRST_YEAR_OF_GENERALIZED_TIME: Final = 2050
-
-
-class _ContentHints(core.Sequence):  # type: ignore[misc]  # asn1crypto ships no types
-    _fields = [  # noqa: RUF012 - the library's way to declare a sequence
-        ("content_description", core.UTF8String, {"optional": True}),
-        ("content_type", core.ObjectIdentifier),
-    ]
-
-
-class _ContentHintsSet(core.SetOf):  # type: ignore[misc]  # asn1crypto ships no types
-    _child_spec = _ContentHints
+_UTC_TIME: Final = 0x17
+_GENERALIZED_TIME: Final = 0x18
+_DATA: Final = object_identifier("1.2.840.113549.1.7.1")
+_CONTENT_TYPE: Final = object_identifier("1.2.840.113549.1.9.3")
+_MESSAGE_DIGEST: Final = object_identifier("1.2.840.113549.1.9.4")
+_SIGNING_TIME: Final = object_identifier("1.2.840.113549.1.9.5")
+_CONTENT_HINT: Final = object_identifier("1.2.840.113549.1.9.16.2.4")
+_SIGNING_CERTIFICATE_V2: Final = object_identifier("1.2.840.113549.1.9.16.2.47")
 
 
 def signed_attributes(
@@ -44,27 +54,26 @@ def signed_attributes(
     Raises:
         ValueError: or what else asn1crypto makes of a certificate that it cannot read.
     """
-    hints = _ContentHintsSet(
-        [_ContentHints({"content_description": hint, "content_type": _ID_DATA})]
+    description = tlv(UTF8_STRING, hint.encode())
+    return set_of(
+        (
+            _attribute(_CONTENT_TYPE, _DATA),
+            _attribute(_MESSAGE_DIGEST, tlv(OCTET_STRING, digest)),
+            _attribute(_SIGNING_TIME, _time(signing_time)),
+            _signing_certificate(certificate),
+            _attribute(_CONTENT_HINT, tlv(SEQUENCE, description, _DATA)),
+        )
     )
-    attributes = cms.CMSAttributes(
-        [
-            cms.CMSAttribute({"type": "content_type", "values": ["data"]}),
-            cms.CMSAttribute({"type": "message_digest", "values": [digest]}),
-            cms.CMSAttribute({"type": "signing_time", "values": [_time(signing_time)]}),
-            cms.CMSAttribute(
-                {"type": "signing_certificate_v2", "values": [_signing_certificate(certificate)]}
-            ),
-            # A type that the library does not know takes its values as they are encoded.
-            cms.CMSAttribute({"type": _CONTENT_HINT, "values": cms.SetOfAny.load(hints.dump())}),
-        ]
-    )
-    return bytes(attributes.dump())
 
 
-def _signing_certificate(certificate: bytes) -> Any:
+def _attribute(type_: bytes, value: bytes) -> bytes:
+    return tlv(SEQUENCE, type_, set_of((value,)))
+
+
+@lru_cache(maxsize=_KEPT)
+def _signing_certificate(certificate: bytes) -> bytes:
     leaf = x509.Certificate.load(certificate, strict=True)
-    return tsp.SigningCertificateV2(
+    named = tsp.SigningCertificateV2(
         {
             "certs": [
                 tsp.ESSCertIDv2(
@@ -80,10 +89,12 @@ def _signing_certificate(certificate: bytes) -> Any:
             ]
         }
     )
+    return _attribute(_SIGNING_CERTIFICATE_V2, named.dump())
 
 
-def _time(at: datetime) -> Any:
-    moment = at.astimezone(UTC).replace(microsecond=0)
+def _time(at: datetime) -> bytes:
+    moment = at.astimezone(UTC)
     # RFC 5652, 11.3: UTCTime through 2049, GeneralizedTime from then on.
-    later = moment.year >= _FIRST_YEAR_OF_GENERALIZED_TIME
-    return cms.Time({"generalized_time" if later else "utc_time": moment})
+    if moment.year >= _FIRST_YEAR_OF_GENERALIZED_TIME:
+        return tlv(_GENERALIZED_TIME, moment.strftime("%Y%m%d%H%M%SZ").encode())
+    return tlv(_UTC_TIME, moment.strftime("%y%m%d%H%M%SZ").encode())

@@ -11,19 +11,36 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
-from asn1crypto import algos, cms, x509
+from asn1crypto import x509
 
 from moica_gateway.domain.models import Artifact, Document, Prepared, SignContext
 from moica_gateway.domain.values import Tbs
 from moica_gateway.errors import GatewayError, error
 from moica_gateway.formats.attributes import signed_attributes
+from moica_gateway.formats.der import (
+    CONTEXT_0,
+    INTEGER,
+    OCTET_STRING,
+    SEQUENCE,
+    SET,
+    object_identifier,
+    tlv,
+)
 from moica_gateway.formats.limits import MAX_MESSAGE
 
 __all__ = ["CadesFormat"]
 
 _NOT_FOR_PRODUCTION: Final = "（測試，無法律效力 NOT FOR PRODUCTION）"
+_KEPT: Final = 10_000
+_VERSION_1: Final = tlv(INTEGER, b"\x01")
+_NULL: Final = tlv(0x05)
+_DATA: Final = object_identifier("1.2.840.113549.1.7.1")
+_SIGNED_DATA: Final = object_identifier("1.2.840.113549.1.7.2")
+_SHA256_ALGORITHM: Final = tlv(SEQUENCE, object_identifier("2.16.840.1.101.3.4.2.1"), _NULL)
+_SHA256_RSA: Final = tlv(SEQUENCE, object_identifier("1.2.840.113549.1.1.11"), _NULL)
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -33,6 +50,7 @@ class CadesFormat:
     name = "cades"
     levels: tuple[str, ...] = ("B-B",)
     needs_content = False
+    parses = False
     binds_certificate = True
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:
@@ -115,34 +133,39 @@ def _readable() -> Iterator[None]:
 def _signed_data(
     message: bytes, signature: bytes, certificate: bytes, chain: tuple[bytes, ...]
 ) -> bytes:
+    for issuer in chain:
+        _read(issuer)
+    signer = tlv(
+        SEQUENCE,
+        _VERSION_1,
+        _signer_identifier(certificate),
+        _SHA256_ALGORITHM,
+        # Only the tag becomes [0]; the bytes that were signed stay as they are.
+        bytes((CONTEXT_0,)) + message[1:],
+        _SHA256_RSA,
+        tlv(OCTET_STRING, signature),
+    )
+    certificates = sorted((certificate, *chain))
+    signed = tlv(
+        SEQUENCE,
+        _VERSION_1,
+        tlv(SET, _SHA256_ALGORITHM),
+        tlv(SEQUENCE, _DATA),
+        tlv(CONTEXT_0, *certificates),
+        tlv(SET, signer),
+    )
+    return tlv(SEQUENCE, _SIGNED_DATA, tlv(CONTEXT_0, signed))
+
+
+@lru_cache(maxsize=_KEPT)
+def _signer_identifier(certificate: bytes) -> bytes:
+    """Issuer and serial number, as they stand in the certificate."""
     leaf = x509.Certificate.load(certificate, strict=True)
-    certificates = [leaf, *(x509.Certificate.load(c, strict=True) for c in chain)]
-    sha256 = algos.DigestAlgorithm({"algorithm": "sha256"})
-    signer = cms.SignerInfo(
-        {
-            "version": "v1",
-            "sid": cms.SignerIdentifier(
-                name="issuer_and_serial_number",
-                value=cms.IssuerAndSerialNumber(
-                    {"issuer": leaf.issuer, "serial_number": leaf.serial_number}
-                ),
-            ),
-            "digest_algorithm": sha256,
-            # Only the tag becomes [0]; the bytes that were signed stay as they are.
-            "signed_attrs": cms.CMSAttributes.load(message, strict=True),
-            "signature_algorithm": {"algorithm": "sha256_rsa"},
-            "signature": signature,
-        }
-    )
-    signed = cms.SignedData(
-        {
-            "version": "v1",
-            "digest_algorithms": [sha256],
-            "encap_content_info": {"content_type": "data"},
-            "certificates": [
-                cms.CertificateChoices(name="certificate", value=c) for c in certificates
-            ],
-            "signer_infos": [signer],
-        }
-    )
-    return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump())
+    serial = leaf["tbs_certificate"]["serial_number"].dump()
+    return tlv(SEQUENCE, leaf.issuer.dump(), serial)
+
+
+@lru_cache(maxsize=_KEPT)
+def _read(certificate: bytes) -> None:
+    """Raises what asn1crypto makes of something that is no certificate."""
+    x509.Certificate.load(certificate, strict=True)

@@ -23,6 +23,7 @@ class Pkcs1Format:
     name = "pkcs1"
     levels: tuple[str, ...] = ()
     needs_content = True
+    parses = False
     binds_certificate = False
 
     def prepare(self, document: Document, content: bytes | None, context: SignContext) -> Prepared:

@@ -102,7 +102,8 @@ class Authentication:
             sha256=hashlib.sha256(statement).hexdigest(),
             media_type="text/plain; charset=utf-8",
         )
-        prepared = self._context.formats[_STATEMENT_FORMAT].prepare(
+        prepared = await self._context.workshop.prepare(
+            _STATEMENT_FORMAT,
             document,
             statement,
             SignContext(hint=hint, at=now, environment=self._context.environment, statement=True),

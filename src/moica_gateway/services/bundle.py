@@ -15,6 +15,7 @@ from moica_gateway.services.context import Context
 from moica_gateway.services.creation import Creation
 from moica_gateway.services.credentials import Credentials
 from moica_gateway.services.device_status import DeviceStatuses
+from moica_gateway.services.evidence import Evidence
 from moica_gateway.services.feed import Feed
 from moica_gateway.services.pages import Pages
 from moica_gateway.services.registration import Registration
@@ -42,6 +43,7 @@ class Services:
     credentials: Credentials
     sealing: Sealing
     audit: AuditTrail
+    evidence: Evidence
     tenants: Tenants
     feed: Feed
     pages: Pages
@@ -56,6 +58,7 @@ def make_services(
     )
     challenges = Challenges(context, settlement, watch)
     settlement.goes_on_with(challenges)
+    audit = AuditTrail(store=context.store, seals=context.seals, sealing=sealing)
     creation = Creation(context, settlement, challenges)
     return Services(
         registration=Registration(context, creation),
@@ -68,7 +71,8 @@ def make_services(
         settlement=settlement,
         credentials=Credentials(context, settlement),
         sealing=sealing,
-        audit=AuditTrail(store=context.store, seals=context.seals, sealing=sealing),
+        audit=audit,
+        evidence=Evidence(context, audit),
         tenants=Tenants(context),
         feed=Feed(context),
         pages=Pages(context, challenges),

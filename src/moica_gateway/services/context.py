@@ -24,6 +24,7 @@ from moica_gateway.ports import (
     Store,
     UnitOfWork,
     Upstream,
+    Workshop,
 )
 
 __all__ = ["Context", "event_body", "load", "record_decision"]
@@ -48,6 +49,7 @@ class Context:
     upstream: Upstream
     judge: Judge
     formats: Mapping[str, Format]
+    workshop: Workshop
     bus: EventBus
     environment: str
     outbox_written: Callable[[], None]

@@ -38,6 +38,7 @@ from moica_gateway.errors import GatewayError, Problem, WhatHelps, error, proble
 from moica_gateway.ports import UnitOfWork
 from moica_gateway.services.context import Context, load
 from moica_gateway.services.prepared import prepared_from_blob
+from moica_gateway.services.proofs import KeptProof
 from moica_gateway.services.renewals import Renewal, renewal_of, renewal_problem
 
 __all__ = ["Made", "Material", "OutcomeMaker", "enable", "register", "resolve"]
@@ -60,7 +61,7 @@ class Made:
 
     verified: Verified
     artifacts: Mapping[BlobId, bytes]
-    raw: bytes
+    proof: KeptProof
     hashed_id_num: str | None
     renewal: Renewal | None = None
 
@@ -128,13 +129,14 @@ class OutcomeMaker:
             # trying again later with a new transaction may help.
             return Fault(problem=evolve(why, what_helps=_ending(why)), spoke=True)
         try:
-            return self._assemble(material, proof, verdict)
+            return await self._assemble(material, proof, verdict)
         except GatewayError as e:
             return Fault(problem=evolve(e.problem, what_helps=_ending(e.problem)), spoke=True)
 
-    def _assemble(self, material: Material, proof: CertificateSignature, verdict: Verdict) -> Made:
+    async def _assemble(
+        self, material: Material, proof: CertificateSignature, verdict: Verdict
+    ) -> Made:
         context, transaction = self._context, material.transaction
-        format_ = context.formats[transaction.format]
         now = context.clock.now()
         sign_context = SignContext(
             hint=transaction.hint,
@@ -150,7 +152,9 @@ class OutcomeMaker:
         for document, prepared, signature in zip(
             material.documents, material.prepared, proof.unverified_signatures, strict=True
         ):
-            artifact = format_.finish(prepared, signature, sign_context)
+            artifact = await context.workshop.finish(
+                transaction.format, prepared, signature, sign_context
+            )
             blob_id = BlobId(context.new_id("art"))
             artifacts[blob_id] = artifact.data
             by_document[document.id] = (blob_id, artifact.media_type)
@@ -165,7 +169,7 @@ class OutcomeMaker:
                 else None,
             ),
             artifacts=artifacts,
-            raw=proof.raw,
+            proof=KeptProof.of(proof, now, verdict),
             hashed_id_num=proof.hashed_id_num,
             renewal=renewal_of(
                 material.pinned, proof.unverified_certificate, verdict.chain, _subject(verdict)
@@ -310,7 +314,7 @@ def _present(material: Material, proof: Proof, at: datetime) -> Made | Fault:
     return Made(
         verified=Verified(signature=SignatureResult(certificate=b"", signed_at=at, report=report)),
         artifacts={},
-        raw=proof.raw,
+        proof=KeptProof.of(proof, at, None),
         hashed_id_num=None,
     )
 

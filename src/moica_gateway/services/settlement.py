@@ -39,7 +39,7 @@ from moica_gateway.domain.models import (
     StartUnknown,
     Transaction,
 )
-from moica_gateway.domain.values import BlobId, ChallengeId, TenantId, TransactionId
+from moica_gateway.domain.values import ChallengeId, TenantId, TransactionId
 from moica_gateway.errors import GatewayError, Problem
 from moica_gateway.ports import UnitOfWork
 from moica_gateway.services.brakes import count_request, observed, remember_outcome
@@ -47,6 +47,7 @@ from moica_gateway.services.commands import Caller, IdempotencyUse
 from moica_gateway.services.context import Context, load, record_decision
 from moica_gateway.services.idempotency import remember, used
 from moica_gateway.services.outcome import OutcomeMaker, register, resolve
+from moica_gateway.services.proofs import proof_id
 from moica_gateway.services.renewals import renew
 
 __all__ = ["Onward", "Settlement"]
@@ -287,7 +288,7 @@ class Settlement:
             if decision.changed and decided.status is ChallengeStatus.APPROVED:
                 for blob_id, data in accepted.artifacts.items():
                     uow.blobs.put(tenant, blob_id, data)
-                uow.blobs.put(tenant, BlobId(self._context.new_id("raw")), accepted.raw)
+                uow.blobs.put(tenant, proof_id(challenge_id), accepted.proof.to_blob())
                 if accepted.renewal is not None:
                     renew(self._context, uow, decision.transaction, accepted.renewal)
                 if isinstance(outcome, Verified) and outcome.credential is not None:

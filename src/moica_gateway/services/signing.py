@@ -83,7 +83,11 @@ class Signing:
         prepared: list[Prepared] = []
         for index, (document, given) in enumerate(zip(documents, new.documents, strict=True)):
             with of_document(index if several else None, given.id):
-                prepared.append(format_.prepare(document, given.content, context))
+                prepared.append(
+                    await self._context.workshop.prepare(
+                        format_.name, document, given.content, context
+                    )
+                )
         transaction = Transaction(
             id=TransactionId(self._context.new_id("txn")),
             tenant=caller.tenant,

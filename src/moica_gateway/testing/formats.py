@@ -12,6 +12,7 @@ class PlainFormat:
     """The message is the digest's text, the artifact message and signature."""
 
     needs_content = False
+    parses = False
 
     def __init__(
         self,

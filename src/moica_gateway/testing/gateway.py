@@ -248,6 +248,8 @@ class FakeGateway:
                 path = f"/pages/{self._found(one).id}-{len(self.asked)}"
                 lapses = format_time(self._now() + timedelta(seconds=60))
                 return _reply(201, {"path": path, "expires_at": lapses})
+            case ("GET", ["transactions", one, "evidence"]):
+                return self._evidence(one)
             case ("GET", ["transactions", one, "artifact"]):
                 return self._artifact(one, query.get("document"))
             case ("GET", ["credentials"]):
@@ -399,6 +401,12 @@ class FakeGateway:
         body = f"a placeholder, no signature, of {names[0]}".encode()
         headers = {"Content-Type": "application/pkcs7-signature"}
         return Reply(status=200, headers=headers, body=body)
+
+    def _evidence(self, transaction_id: str) -> Reply:
+        if self._found(transaction_id).status == "pending":
+            raise error("not_acceptable_yet", "expected a transaction that has ended")
+        body = b"a placeholder, no evidence"
+        return Reply(status=200, headers={"Content-Type": "application/zip"}, body=body)
 
     def _switch(self, credential_id: str, verb: str) -> Reply:
         found = self._credentials.get(credential_id)

@@ -142,6 +142,10 @@ class ScriptedUpstream:
             )
         return self._next(handle)
 
+    def shown(self, raw: bytes) -> bytes:
+        """As it is."""
+        return raw
+
     def presentation(
         self, handle: Handle, channel: Channel, return_url: str | None
     ) -> Presentation:

@@ -9,6 +9,7 @@ as revoked, which errs on the safe side.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
@@ -50,6 +51,8 @@ class CrlRefusedError(Exception):
 class Crl:
     """What is kept of a CRL whose issuer and signature were believed."""
 
+    sha256: str
+    """Of the bytes as they arrived, hexadecimal."""
     number: int
     this_update: datetime
     next_update: datetime
@@ -140,6 +143,7 @@ def read_crl(body: bytes, issuer: x509.Certificate) -> Crl:
         urls = _addresses(scope.full_name or ()) if scope else ()
         complete = COMPLETE_SCOPES[1 if only_users else 2 if only_authorities else 0]
         return Crl(
+            sha256=hashlib.sha256(body).hexdigest(),
             number=crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number,
             this_update=crl.last_update_utc,
             next_update=crl.next_update_utc,

@@ -18,7 +18,7 @@ import structlog
 from attrs import define, field, frozen
 from cryptography import x509
 
-from moica_gateway.domain.revocation_lists import ListHead
+from moica_gateway.domain.revocation_lists import ListHead, StatusSource
 from moica_gateway.ports import Clock, Egress, EgressError, Random
 from moica_gateway.trust.crl import (
     COMPLETE_SCOPES,
@@ -131,14 +131,14 @@ class CrlStore:
         if crl is None:
             reason = "; ".join(dict.fromkeys(reasons)) or "none named"
             return RevocationStatus(revoked=None, detail=f"no CRL could be had: {reason}")
-        return self._said(certificate, crl)
+        return self._said(certificate, issuer, crl)
 
     def known(
         self, certificate: x509.Certificate, issuer: x509.Certificate, *, of_authority: bool = False
     ) -> RevocationStatus | None:
         """As `status`, of what is held already; None where nothing valid is."""
         crl = self._usable(self._wanted(certificate, issuer, [], of_authority=of_authority))
-        return None if crl is None else self._said(certificate, crl)
+        return None if crl is None else self._said(certificate, issuer, crl)
 
     async def refresh(self) -> None:
         """Take in what others have kept, and ask for lists that will run out. Raises nothing of
@@ -188,11 +188,19 @@ class CrlStore:
             return None
         return crl
 
-    def _said(self, certificate: x509.Certificate, crl: Crl) -> RevocationStatus:
+    def _said(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, crl: Crl
+    ) -> RevocationStatus:
+        source = StatusSource(
+            certificate=issuer_id(certificate),
+            sha256=crl.sha256,
+            crl=head_of(issuer_id(issuer), crl),
+        )
         stale = ", past its nextUpdate" if crl.next_update < self._clock.now() else ""
         return RevocationStatus(
             revoked=certificate.serial_number in crl.serials,
             detail=f"CRL number {crl.number} of {crl.this_update.isoformat()}{stale}",
+            sources=(source,),
         )
 
     def _hold(self, issuer: str, crl: Crl) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from itertools import pairwise
 from typing import Final
 
-from attrs import define
+from attrs import define, evolve
 from cryptography import x509
 
 from moica_gateway.domain.models import CertificateSignature, Expected, SubjectInfo, Verdict
+from moica_gateway.domain.revocation_lists import StatusSource
 from moica_gateway.errors import GatewayError, problem
 from moica_gateway.trust.anchors import TrustAnchors
 from moica_gateway.trust.path import PathFinder
@@ -68,6 +69,7 @@ class _Case:
     root: bytes | None = None
     issuers: RevocationStatus | None = None
     renewed: bool = False
+    statuses: tuple[StatusSource, ...] = ()
 
     @property
     def holder(self) -> HolderCertificate:
@@ -139,6 +141,7 @@ class CertificateJudge:
             subject=case.found.info if case.found else None,
             chain=case.chain,
             renewed=case.renewed and report.refused is None,
+            statuses=case.statuses,
         )
 
     # -- the steps -----------------------------------------------------------------------------
@@ -244,6 +247,7 @@ class CertificateJudge:
         )
         if status.revoked:
             raise Refusal("certificate_revoked", f"revoked according to {status.detail}")
+        case.statuses += status.sources
         return self._good(status)
 
     async def _issuer_not_revoked(self, case: _Case) -> str:
@@ -256,6 +260,7 @@ class CertificateJudge:
                 f"expected an issuer that is not revoked, it is according to {status.detail}; the "
                 "operator takes it out of trust.intermediates",
             )
+        case.statuses += status.sources
         return self._good(status)
 
     async def _status_of_issuers(self, case: _Case) -> RevocationStatus | None:
@@ -267,7 +272,9 @@ class CertificateJudge:
             )
         )
         rank = {True: 0, None: 1, False: 2}
-        return min(statuses, key=lambda status: rank[status.revoked], default=None)
+        worst = min(statuses, key=lambda status: rank[status.revoked], default=None)
+        sources = tuple(source for status in statuses for source in status.sources)
+        return None if worst is None else evolve(worst, sources=sources)
 
     def _good(self, status: RevocationStatus) -> str:
         """What is said of a status that is not revoked: an unknown one fails unless relaxed."""

@@ -54,12 +54,14 @@ class OcspAnswer:
         revoked: None where the responder does not know the certificate.
         this_update: When it was known.
         next_update: Until when it may be kept.
+        der: The answer as it arrived.
         delegate: Who signed, where somebody has to ask whether that certificate is revoked.
     """
 
     revoked: bool | None
     this_update: datetime
     next_update: datetime
+    der: bytes = field(repr=False)
     delegate: x509.Certificate | None = field(default=None, repr=False)
 
 
@@ -122,6 +124,7 @@ def read_response(
         status = single.certificate_status
         unknown = status is ocsp.OCSPCertStatus.UNKNOWN
         return OcspAnswer(
+            der=body,
             revoked=None if unknown else status is ocsp.OCSPCertStatus.REVOKED,
             this_update=single.this_update_utc,
             next_update=next_update,

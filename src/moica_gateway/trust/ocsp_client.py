@@ -9,6 +9,7 @@ not refreshed ahead of time: they are a person's, and a person seldom signs twic
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from typing import Final
 from attrs import frozen
 from cryptography import x509
 
+from moica_gateway.domain.revocation_lists import StatusSource
 from moica_gateway.ports import Clock, Egress, EgressError, Random
 from moica_gateway.trust.crl_store import CrlStore
 from moica_gateway.trust.hosts import host_of
@@ -106,7 +108,7 @@ class OcspClient:
         now = self._clock.now()
         if kept is None or now >= kept.asked_at + _KEPT_FOR or now > kept.answer.next_update:
             return None
-        return _said(kept.answer)
+        return _said(certificate, kept.answer)
 
     async def _ask(
         self, key: _Key, certificate: x509.Certificate, issuer: x509.Certificate
@@ -122,10 +124,10 @@ class OcspClient:
             self._kept.move_to_end(key)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
-            return _said(answer)
+            return _said(certificate, answer)
         kept = self._kept.get(key)
         if reasons and kept is not None and self._clock.now() <= kept.answer.next_update:
-            return _said(kept.answer)
+            return _said(certificate, kept.answer)
         reason = "; ".join(dict.fromkeys(reasons)) or "no OCSP address"
         return RevocationStatus(revoked=None, detail=f"no OCSP answer could be had: {reason}")
 
@@ -173,9 +175,16 @@ class OcspClient:
         return answer
 
 
-def _said(answer: OcspAnswer) -> RevocationStatus:
+def _said(certificate: x509.Certificate, answer: OcspAnswer) -> RevocationStatus:
     if answer.revoked is None:
         return RevocationStatus(revoked=None, detail="OCSP: the responder does not know it")
+    source = StatusSource(
+        certificate=issuer_id(certificate),
+        sha256=hashlib.sha256(answer.der).hexdigest(),
+        answer=answer.der,
+    )
     return RevocationStatus(
-        revoked=answer.revoked, detail=f"OCSP answer of {answer.this_update.isoformat()}"
+        revoked=answer.revoked,
+        detail=f"OCSP answer of {answer.this_update.isoformat()}",
+        sources=(source,),
     )

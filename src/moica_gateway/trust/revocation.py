@@ -133,7 +133,11 @@ def _all_of(found: list[RevocationStatus]) -> RevocationStatus:
     unknown = [status for status in found if status.revoked is None]
     if unknown:
         return RevocationStatus(revoked=None, detail=_details(unknown))
-    return RevocationStatus(revoked=False, detail=_details(found))
+    return RevocationStatus(
+        revoked=False,
+        detail=_details(found),
+        sources=tuple(source for status in found for source in status.sources),
+    )
 
 
 def _details(found: list[RevocationStatus]) -> str:

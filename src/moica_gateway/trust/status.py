@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
+
+from moica_gateway.domain.revocation_lists import StatusSource
 
 __all__ = ["RevocationStatus"]
 
@@ -13,3 +15,5 @@ class RevocationStatus:
 
     revoked: bool | None
     detail: str
+    sources: tuple[StatusSource, ...] = field(default=(), repr=False)
+    """None where it is unknown."""

@@ -65,6 +65,7 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             web.post("/v1/transactions/{id}/browser-tokens", transactions.browser_token),
             web.post("/v1/transactions/{id}/pages", page_code),
             web.get("/v1/transactions/{id}/artifact", transactions.artifact),
+            web.get("/v1/transactions/{id}/evidence", transactions.evidence),
             web.get("/v1/credentials", credentials.list_),
             web.post("/v1/credentials/{id}/enable", credentials.enable),
             web.post("/v1/credentials/{id}/disable", credentials.disable),

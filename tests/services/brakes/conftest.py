@@ -46,12 +46,14 @@ from moica_gateway.testing.random import SeededRandom
 from moica_gateway.testing.seals import FixedSeals
 from moica_gateway.testing.store import MemoryStore
 from moica_gateway.testing.upstream import ScriptedUpstream
+from moica_gateway.testing.workshop import HereWorkshop
 from moica_gateway.workers.poller import Poller
 
 T1, T2 = TenantId("t1"), TenantId("t2")
 OURS = Caller(tenant=T1, actor="key:1", scopes=frozenset(Scope))
 THEIRS = Caller(tenant=T2, actor="key:2", scopes=frozenset(Scope))
 VICTIM, OTHER = IdNumber.parse("A123456789"), IdNumber.parse("B223456782")
+FORMATS = {"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())}
 APPROVED = Approved(
     proof=CertificateSignature(
         unverified_certificate=b"certificate",
@@ -187,7 +189,8 @@ def build_house(
         seals=FixedSeals(),
         upstream=upstream,
         judge=ScriptedJudge(),
-        formats={"cades": PlainFormat(), "pkcs1": PlainFormat("pkcs1", ())},
+        formats=FORMATS,
+        workshop=HereWorkshop(FORMATS),
         bus=LocalEventBus(clock),
         environment="simulator",
         outbox_written=lambda: woken.append(1),

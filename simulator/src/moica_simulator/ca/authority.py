@@ -154,7 +154,6 @@ class Authority:
         partition = serial % CRL_PARTITIONS
         not_before, not_after = shape.validity(now)
         signs = shape.usage is profile.Usage.DIGITAL_SIGNATURE
-        last_four = shape.last_four or person.id_number
         builder = (
             x509.CertificateBuilder()
             .subject_name(profile.holder_name(person.name, person.card_number))
@@ -167,7 +166,10 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(_key_usage(digital_signature=signs, enciphers=not signs), critical=True)
             .add_extension(
-                profile.subject_directory_attributes(last_four, shape.carrier), critical=False
+                profile.subject_directory_attributes(
+                    person.id_number, shape.last_four, shape.carrier
+                ),
+                critical=False,
             )
             .add_extension(_crl_points(urls.partition(partition), urls.complete), critical=False)
             .add_extension(_information_access(urls.chain, urls.ocsp), critical=False)

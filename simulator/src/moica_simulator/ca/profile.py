@@ -12,6 +12,8 @@ from asn1crypto import core
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from moica_simulator.assumptions import FOREIGN_RESIDENT_TYPE
+
 __all__ = [
     "CLASS_3_POLICY",
     "NOT_FOR_PRODUCTION",
@@ -29,7 +31,7 @@ __all__ = [
 NOT_FOR_PRODUCTION = "NOT FOR PRODUCTION"
 CLASS_3_POLICY = x509.ObjectIdentifier("2.16.886.101.0.3.3")
 
-_CITIZEN_TYPE = "2.16.886.1.100.2.1"
+_HOLDER_TYPE = "2.16.886.1.100.2.1"
 _CITIZEN = "2.16.886.1.100.3.1.1"
 _CARRIER = "2.16.886.1.100.2.2"
 _LAST_FOUR = "2.16.886.1.100.2.51"
@@ -117,14 +119,20 @@ def certificate_policies() -> x509.CertificatePolicies:
 
 
 def subject_directory_attributes(
-    id_number: str, carrier: str = "mobile"
+    id_number: str, last_four: str | None = None, carrier: str = "mobile"
 ) -> x509.UnrecognizedExtension:
-    """2.5.29.9 with the one link from certificate to ID number: its last four characters."""
+    """2.5.29.9: whether a citizen or a foreign resident, as the ID number's form says, and the one
+    link from certificate to ID number: its last four characters (or other ones, if given)."""
+    holder = _CITIZEN if id_number[1] in "12" else FOREIGN_RESIDENT_TYPE
+    shown = last_four or id_number[-4:]
     attributes = _SubjectDirectoryAttributes(
         [
-            {"type": _CITIZEN_TYPE, "values": [core.Any(core.ObjectIdentifier(_CITIZEN))]},
+            {"type": _HOLDER_TYPE, "values": [core.Any(core.ObjectIdentifier(holder))]},
             {"type": _CARRIER, "values": [core.Any(core.PrintableString(carrier))]},
-            {"type": _LAST_FOUR, "values": [core.Any(core.UTF8String(id_number[-4:]))]},
+            {
+                "type": _LAST_FOUR,
+                "values": [core.Any(core.UTF8String(shown))],
+            },
         ]
     )
     return x509.UnrecognizedExtension(ExtensionOID.SUBJECT_DIRECTORY_ATTRIBUTES, attributes.dump())

@@ -67,6 +67,7 @@ from moica_gateway.protocols.twfido.operation import (
     remember_operation,
 )
 from moica_gateway.protocols.twfido.result import read_device_status, read_result
+from moica_gateway.protocols.twfido.shown import shown_answer
 from moica_gateway.protocols.twfido.ticket import (
     ExpectedTicket,
     check_ticket,
@@ -197,6 +198,10 @@ class TwFidoUpstream:
             )
         except GatewayError as exc:
             return fault(exc.problem)
+
+    def shown(self, raw: bytes) -> bytes:
+        """See the port."""
+        return shown_answer(raw)
 
     def presentation(
         self, handle: Handle, channel: Channel, return_url: str | None

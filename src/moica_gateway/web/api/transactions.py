@@ -12,7 +12,7 @@ from aiohttp import web
 from moica_gateway.domain.models import Channel, Kind, Scope, Status
 from moica_gateway.domain.values import TransactionId
 from moica_gateway.errors import error
-from moica_gateway.services.commands import Caller, TransactionFilter
+from moica_gateway.services.commands import Caller, Download, TransactionFilter
 from moica_gateway.web.api.qr import qr_png, qr_svg
 from moica_gateway.web.api.reading import (
     caller,
@@ -34,6 +34,7 @@ __all__ = [
     "cancel",
     "cancel_document",
     "events",
+    "evidence",
     "get",
     "list_",
     "qr_png_image",
@@ -257,6 +258,17 @@ async def artifact(request: web.Request) -> web.Response:
     found = await request.app[SERVICES].transactions.artifact(
         who, _id(request), values.get("document")
     )
+    return _attached(found)
+
+
+async def evidence(request: web.Request) -> web.Response:
+    """Everything that is needed to check it years later."""
+    who = await caller(request, Scope.READ)
+    query(request)
+    return _attached(await request.app[SERVICES].evidence.of(who, _id(request)))
+
+
+def _attached(found: Download) -> web.Response:
     return web.Response(
         body=found.data,
         content_type=found.media_type,

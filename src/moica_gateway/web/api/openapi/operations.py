@@ -520,6 +520,22 @@ def _following() -> _Json:
                 parameters=(*seen, _query("document")),
             )
         },
+        f"{one}/evidence": {
+            "get": _operation(
+                "getEvidence",
+                "transactions",
+                "All that is needed to check it years later",
+                {
+                    "200": {
+                        "description": "A ZIP with a signed manifest, and a page for people; of "
+                        "any transaction that has ended",
+                        "content": {"application/zip": {"schema": BINARY}},
+                    }
+                },
+                (*_ONE, "not_acceptable_yet"),
+                parameters=seen,
+            )
+        },
     }
 
 

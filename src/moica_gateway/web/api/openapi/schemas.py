@@ -1,6 +1,7 @@
 """The JSON types of `moica_gateway.wire` as JSON Schema, with the limits that the server enforces.
 
-Requests are closed (an unknown member is refused); answers are open, so that members may be added.
+Requests are closed (an unknown member is refused), and null in one is as good as left out: many
+languages write it for what is not set. Answers are open, so that members may be added.
 Patterns are ECMA 262; what a pattern cannot say (the check digit of an ID number) stands in the
 description and is answered with 422.
 """
@@ -67,7 +68,7 @@ def _text(most: int, **more: Any) -> dict[str, Any]:
 
 
 def _object(
-    required: tuple[str, ...], *, closed: bool = False, **properties: Any
+    required: tuple[str, ...], *, closed: bool = False, nulls: bool = True, **properties: Any
 ) -> dict[str, Any]:
     made: dict[str, Any] = {
         "type": "object",
@@ -76,6 +77,20 @@ def _object(
     }
     if closed:
         made["additionalProperties"] = False
+    if closed and nulls:
+        made["properties"] = {
+            name: schema if name in required else _or_null(schema)
+            for name, schema in properties.items()
+        }
+    return made
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    made = {**schema, "type": [schema["type"], "null"]}
+    if "enum" in schema:
+        made["enum"] = [*schema["enum"], None]
     return made
 
 
@@ -180,7 +195,8 @@ def _requests() -> dict[str, Any]:
                 **_ASKING,
                 id_number=_ID_NUMBER,
             ),
-            "oneOf": [{"required": ["user_id"]}, {"required": ["id_number"]}],
+            "description": "Either `user_id` or `id_number`, not both",
+            "anyOf": [{"required": ["user_id"]}, {"required": ["id_number"]}],
             "examples": [{"user_id": "clerk01"}],
         },
         "DeviceStatusRequest": {
@@ -190,7 +206,8 @@ def _requests() -> dict[str, Any]:
                 user_id=_ASKING["user_id"],
                 id_number=_ID_NUMBER,
             ),
-            "oneOf": [{"required": ["user_id"]}, {"required": ["id_number"]}],
+            "description": "Either `user_id` or `id_number`, not both",
+            "anyOf": [{"required": ["user_id"]}, {"required": ["id_number"]}],
             "examples": [{"user_id": "clerk01"}],
         },
         "OnBehalfOf": {
@@ -239,6 +256,7 @@ def _requests() -> dict[str, Any]:
         "RedirectForm": _object(
             ("transaction_id", "error_code"),
             closed=True,
+            nulls=False,
             transaction_id={"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
             error_code=_S,
             id_num=_S,
@@ -416,7 +434,6 @@ def _answers() -> dict[str, Any]:
             closed=True,
             return_url={
                 **_text(1000),
-                "type": ["string", "null"],
                 "format": "uri",
                 "description": "Where 「確定」 leads to at the end; of a registered origin",
             },
