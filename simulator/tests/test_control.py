@@ -72,7 +72,7 @@ async def test_a_device_is_bound_by_shortcut_and_by_steps(control: Control) -> N
     assert status == 201
     status, code = await control("POST", "/people/A123456789/activation-codes")
     assert status == 201
-    assert set(code) == {"code", "id_number", "expires_at"}
+    assert set(code) == {"code", "id_number", "expires_at", "picture"}
     status, fresh = await control("POST", "/devices", {"name": "平板"})
     assert (status, fresh["bound"], fresh["certificate"]) == (201, False, None)
     status, bound = await control(

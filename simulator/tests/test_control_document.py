@@ -22,6 +22,7 @@ DOCUMENT = control_document("test")
 SOURCE = Path(moica_simulator.__file__).parent
 RAISED = ("SimulatorError", "ConfigurationError")
 NOT_OF_THE_CONTROL_API = {
+    "activation_code_unknown",
     "address_unusable",
     "port_in_use",
     "redirect_unknown",

@@ -221,6 +221,20 @@ async def test_a_fault_may_be_for_one_system_or_one_phone(
     assert answer["error_code"].endswith("UNDEFINED")
 
 
+async def test_a_fault_may_be_for_the_phone_that_has_decided(
+    sim: Simulator, phone: Device, system: Any
+) -> None:
+    """Of two phones of one person that both rang: a result that the other one confirmed is not
+    altered."""
+    second = await sim.bind_device(phone.id_number or "", "另一支")
+    await sim.add_fault(RESULT, code="DB_CONN_ERR", device_id=second.id, times=None)
+    for decides, expected in ((phone, "0"), (second, "SP-API-ATH-02-DB_CONN_ERR")):
+        body, ticket_id = await system.push()
+        await sim.confirm(decides.id, ticket_id)
+        assert (await system.result(body, ticket_id))["error_code"] == expected
+    assert [each.applied for each in sim.faults.all()] == [1]
+
+
 async def test_a_rate_is_drawn_from_the_seed(keys: KeyPool, relying_system: Any) -> None:
     """Some answers and not others, the same ones with the same seed."""
 

@@ -354,3 +354,26 @@ async def test_every_page_is_accessible(
     await page.get_by_text("核發註冊啟用碼").first.wait_for()
     await look("index")
     assert found == {}
+
+
+async def test_a_phone_scans_the_activation_code_that_the_desk_has_issued(
+    sim: Simulator, open_page: Any
+) -> None:
+    """The picture on the first page, handed to the phone's page: bound, and greeted by name."""
+    await sim.add_person("A123456789", "王小明")
+    fresh = await sim.add_device("新手機")
+    desk = await open_page(sim.url)
+    await desk.get_by_text("核發註冊啟用碼").click()
+    shown = desk.get_by_role("img", name="的 QR Code")
+    await shown.wait_for()
+    picture = await shown.screenshot()
+    page = await open_page(f"{sim.url}/phone/{fresh.id}", width=420)
+    await button(page, "解鎖").click()
+    await button(page, "掃描註冊啟用碼 QR Code").click()
+    upload = page.get_by_label("上傳 QR Code")
+    await upload.set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": b"none"})
+    await page.get_by_role("alert").wait_for()
+    assert "picture_unreadable" in await page.get_by_role("alert").inner_text()
+    await upload.set_input_files({"name": "c.png", "mimeType": "image/png", "buffer": picture})
+    await page.get_by_text("王小明，您好").wait_for()
+    assert await page.get_by_role("alert").count() == 0

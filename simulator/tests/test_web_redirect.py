@@ -102,6 +102,37 @@ def covered(system: Any, form: dict[str, str]) -> bool:
     return bool(system.unseal(form["idp_checksum"]) == wanted)
 
 
+@pytest.mark.parametrize(
+    ("mine", "others"),
+    [
+        ("sp_service_id", "another"),
+        ("device_id", "another"),
+        ("id_number", "B123456780"),
+    ],
+)
+async def test_a_fault_on_the_callback_is_for_one_system_person_or_phone(
+    mine: str,
+    others: str,
+    sim: Simulator,
+    system: Any,
+    phone: Device,
+    receiver: Receiver,
+    http: aiohttp.ClientSession,
+) -> None:
+    """Set for somebody else it alters nothing."""
+    whose = {"sp_service_id": system.service_id, "device_id": phone.id, "id_number": WANG}
+    await sim.set_behaviour(phone.id, "confirm")
+    await sim.add_fault("SP-API-WEB-01", code="DB_CONN_ERR", **{mine: others})  # type: ignore[arg-type]
+    await typed(http, sim, form_of(system))
+    await sim.settle()
+    await sim.add_fault("SP-API-WEB-01", code="DB_CONN_ERR", **{mine: whose[mine]})  # type: ignore[arg-type]
+    await typed(http, sim, form_of(system))
+    await sim.settle()
+    codes = [form["error_code"] for form in receiver.forms]
+    assert codes == ["0", "SP-API-WEB-01-DB_CONN_ERR"]
+    assert [each.applied for each in sim.faults.all()] == [0, 1]
+
+
 async def test_a_confirmed_redirect_is_called_back_with_signature_and_certificate(
     sim: Simulator, system: Any, phone: Device, receiver: Receiver, http: aiohttp.ClientSession
 ) -> None:

@@ -99,7 +99,7 @@ async def test_every_transaction_of_chaos_ends_and_none_wrongly(tmp_path: Path) 
     that person's signature of that document."""
     async with on_scene(tmp_path) as scene:
         simulator = scene.stage.simulator
-        for seed in (1, 2, 3, 4):
+        for seed in (1, 2, 3):
             await simulator.set_behaviour(scene.refuser.id, "refuse")
             simulator.set_profile("chaos", seed=seed)
             before = len(simulator.requests)
@@ -119,7 +119,7 @@ async def test_every_transaction_of_chaos_ends_and_none_wrongly(tmp_path: Path) 
             await simulator.set_behaviour(scene.refuser.id, "confirm")
             for user in PEOPLE:
                 assert await scene.sign(user, f"after-{seed}") == ("completed", "")
-        assert len(scene.ended) == 4 * (4 + 1) * len(PEOPLE)
+        assert len(scene.ended) == 3 * (4 + 1) * len(PEOPLE)
         for transaction_id, status in scene.ended.items():
             assert (await scene.client.transaction(transaction_id)).status == status
 

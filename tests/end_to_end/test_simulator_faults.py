@@ -7,15 +7,18 @@ A slow drip is not here: it would hold the tests for the time limit of an exchan
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
 from attrs import frozen
 
 from moica_gateway import DocumentRequest, GatewayClient
 from moica_simulator.alterations import Alteration
-from moica_simulator.faults import Line
+from moica_simulator.faults import Drop, Line, Tamper
 from tests.stage import Stage, on_stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PUSH, RESULT = "SP-API-ATH-03", "SP-API-ATH-02"
 GOOD = ("completed", None)
@@ -33,6 +36,24 @@ LINE = {
     Line.REDIRECT: "upstream_malformed",
     Line.DUPLICATE: None,
 }
+# By part, where the platform lies (the checksum is made anew) and where the line does.
+TAMPERED = {
+    Tamper.IDP_CHECKSUM: ("checksum_invalid", "checksum_invalid"),
+    Tamper.SIGNED_RESPONSE: ("signature_invalid", "checksum_mismatch"),
+    Tamper.CERT: ("certificate_untrusted", "certificate_untrusted"),
+    Tamper.HASHED_ID_NUM: ("hashed_id_num_mismatch", "checksum_mismatch"),
+}
+BEGINNING: tuple[tuple[dict[str, Any], str | None], ...] = (
+    ({"http_status": 400}, "upstream_malformed"),
+    ({"http_status": 429}, "upstream_unavailable"),
+    ({"http_status": 503}, "upstream_unavailable"),
+    ({"drop": "answer"}, "start_unknown"),
+    ({"drop": "request"}, "start_unknown"),
+    ({"latency_s": 0.2}, None),
+    ({"tamper": "idp_checksum"}, "checksum_invalid"),
+    ({"tamper": "sp_ticket"}, "ticket_malformed"),
+    ({"tamper": "sp_ticket", "reseal": False}, "checksum_mismatch"),
+)
 # By alteration: what becomes of it while beginning, and of a result.
 ENVELOPE = {
     Alteration.CODE_AS_NUMBER: (None, None),
@@ -61,9 +82,9 @@ class Scene:
     stage: Stage
     client: GatewayClient
 
-    async def sign(self, fault: dict[str, str], interface: str) -> tuple[str, str | None]:
+    async def sign(self, fault: dict[str, Any], interface: str) -> tuple[str, str | None]:
         """One signature under one fault: status and code. The fault was met."""
-        await self.stage.simulator.add_fault(interface, **fault)  # type: ignore[arg-type]
+        await self.stage.simulator.add_fault(interface, **fault)
         document = DocumentRequest(number="1", sha256="0" * 64)
         outcome = await self.client.sign(user_id="u1", document=document, supersede=True)
         return self.came(outcome.status, outcome.error.code if outcome.error else None)
@@ -84,11 +105,12 @@ class Scene:
         return status, code
 
 
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    """Two people, so that there is another's certificate; one signature before."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    """Two people, so that there is another's certificate; one signature before. For all tests:
+    each fault is gone when it was met."""
     async with (
-        on_stage(tmp_path) as stage,
+        on_stage(tmp_path_factory.mktemp("faults")) as stage,
         GatewayClient(stage.url, stage.api_key) as client,
     ):
         await stage.simulator.add_person("B123456780", "李大同")
@@ -112,11 +134,38 @@ async def test_what_the_line_does_to_a_beginning_is_never_sent_again_by_itself(
     scene: Scene,
 ) -> None:
     """The transaction fails with a code of its own; the phone rang once."""
+    before = len(scene.stage.simulator.requests.where(interface=PUSH))
     for line, code in LINE.items():
         expected = ("failed", code) if code else GOOD
         assert await scene.sign({"line": line.value}, PUSH) == expected, line
-    asked = [each for each in scene.stage.simulator.requests if each.interface == PUSH]
-    assert len(asked) == len(LINE) + 2
+    asked = scene.stage.simulator.requests.where(interface=PUSH)
+    assert len(asked) == before + len(LINE)
+
+
+async def test_whatever_befalls_a_poll_is_asked_for_again(scene: Scene) -> None:
+    """Statuses, answers and requests that are lost, a pause: the next poll brings the signature."""
+    for fault in (
+        *({"http_status": status} for status in (400, 404, 429, 500, 503)),
+        *({"drop": drop} for drop in Drop),
+        {"latency_s": 0.2},
+    ):
+        assert await scene.sign(fault, RESULT) == GOOD, fault
+
+
+async def test_whatever_befalls_a_beginning_ends_it_or_passes(scene: Scene) -> None:
+    """A platform that says no is heard; where the phone may have rung, nobody asks again."""
+    for fault, code in BEGINNING:
+        expected = ("failed", code) if code else GOOD
+        assert await scene.sign(fault, PUSH) == expected, fault
+
+
+async def test_a_part_of_a_result_that_is_wrong_completes_nothing(scene: Scene) -> None:
+    """Under a checksum that covers it, and under one that does not."""
+    for part, codes in TAMPERED.items():
+        for reseal, code in zip((True, False), codes, strict=True):
+            fault = {"tamper": part.value, "reseal": reseal}
+            assert await scene.sign(fault, RESULT) == ("failed", code), fault
+    assert set(TAMPERED) == set(Tamper) - {Tamper.SP_TICKET}
 
 
 async def test_what_is_done_to_an_envelope_is_found_or_harmless(scene: Scene) -> None:
@@ -135,7 +184,7 @@ async def test_each_signature_of_a_batch_is_held_to_its_own_document(scene: Scen
         assert await scene.sign_batch(alter.value) == ("failed", code), alter
 
 
-def test_every_fault_of_the_simulator_is_here() -> None:
+async def test_every_fault_of_the_simulator_is_here() -> None:
     """A new one comes with its outcome. A bare code is every client's daily bread elsewhere."""
     assert set(LINE) == set(Line) - {Line.DRIP, Line.LATE}
     assert set(ENVELOPE) | set(BATCH) == set(Alteration) - {Alteration.CODE_BARE}

@@ -36,6 +36,7 @@ __all__ = [
     "RETURN_MEMBER",
     "TICKET_VERSION",
     "TIMESTAMP_POLICY",
+    "activation_code_payload",
     "hashed_id_num",
     "redirect_asks_again",
     "ticket_expiration_text",
@@ -136,6 +137,14 @@ def hashed_id_num(secret: bytes, sp_service_id: str, id_number: str) -> str:
     """
     message = f"{sp_service_id}\0{id_number}".encode()
     return hmac.new(secret, message, hashlib.sha256).hexdigest()
+
+
+def activation_code_payload(code: str) -> str:
+    """Writes what the QR code of an activation code holds.
+
+    Assumed: the code, and nothing else.
+    """
+    return code
 
 
 def redirect_asks_again(code: str) -> bool:

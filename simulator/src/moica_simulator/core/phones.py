@@ -49,12 +49,17 @@ class Phones(Register):
         return await self.bind(device.id, code.code, shape=shape)
 
     async def bind(
-        self, device_id: str, activation_code: str, *, shape: CertificateShape | None = None
+        self, device_id: str, activation_code: str | bytes, *, shape: CertificateShape | None = None
     ) -> Device:
         """Binds a phone by an activation code.
 
+        Args:
+            device_id: The phone.
+            activation_code: The code; or, as bytes, a PNG or JPEG picture of its QR code.
+            shape: How the phone's certificate differs from the rule.
+
         Raises:
-            SimulatorError: `device_unknown`, `device_bound`.
+            SimulatorError: `device_unknown`, `device_bound`; of a picture as `scan`.
             PlatformError: `OTP_NF`, `OTP_EXPIRED`, `DEV_LIM_REACHED`.
         """
         bound = await self.enrolment.bind(device_id, activation_code, shape or CertificateShape())

@@ -2,10 +2,12 @@
 
 import attrs
 
+from moica_simulator.assumptions import activation_code_payload
 from moica_simulator.checksum import AesKey
 from moica_simulator.core.rooms import Rooms
 from moica_simulator.errors import SimulatorError
 from moica_simulator.id_number import fault_in
+from moica_simulator.phone.camera import draw_qr_code
 from moica_simulator.platform.redirect import checked_url
 from moica_simulator.records import ActivationCode, Person, ServiceProvider
 
@@ -59,6 +61,21 @@ class Register(Rooms):
         found = self.person(id_number)
         self.cards.unlock(id_number)
         return found
+
+    def activation_code_picture(self, code: str) -> bytes:
+        """Returns the QR code of an activation code, as a PNG picture to be scanned.
+
+        Raises:
+            SimulatorError: `activation_code_unknown`.
+        """
+        if self.state.platform.activation_codes.get(code) is None:
+            raise SimulatorError(
+                "activation_code_unknown",
+                "no such activation code was issued; POST /sim/v1/people/{id_number}/"
+                "activation-codes issues one",
+                status=404,
+            )
+        return draw_qr_code(activation_code_payload(code))
 
     async def deregister(self, id_number: str) -> None:
         """Takes a person out of the platform's users (註銷), with every phone.

@@ -14,6 +14,7 @@ import attrs
 from moica_simulator.assumptions import FIDO_ORIGIN
 from moica_simulator.ca.profile import CertificateShape
 from moica_simulator.phone import authenticator, signer
+from moica_simulator.phone.camera import read_qr_code
 from moica_simulator.phone.card import CardCase
 from moica_simulator.phone.handsets import Handsets
 from moica_simulator.phone.signing_key import SigningKey, certificate_request
@@ -58,20 +59,24 @@ class Enrolment:
         self._executor = executor
 
     async def bind(
-        self, device_id: str, activation_code: str, shape: CertificateShape = _RULE
+        self, device_id: str, activation_code: str | bytes, shape: CertificateShape = _RULE
     ) -> Handset:
         """Binds a phone by an activation code.
 
         Args:
             device_id: The phone.
-            activation_code: One that the platform gave out.
+            activation_code: One that the platform gave out, or a picture of its QR code.
             shape: How the certificate differs from the rule.
 
         Raises:
-            SimulatorError: If there is no such phone, or it is bound.
+            SimulatorError: If there is no such phone, it is bound, or a picture shows no code.
             PlatformError: If the platform refuses, e.g. `OTP_NF`.
         """
         self._handsets.unbound(device_id)
+        if isinstance(activation_code, bytes):
+            activation_code = await asyncio.get_running_loop().run_in_executor(
+                self._executor, read_qr_code, activation_code
+            )
         ceremony = self._binding.begin(device_id, activation_code)
         return await self._register(device_id, activation_code, ceremony, shape)
 

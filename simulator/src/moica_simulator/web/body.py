@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from aiohttp import web
 
 from moica_simulator.errors import SimulatorError
-from moica_simulator.phone.camera import LARGEST_PICTURE, too_large
+from moica_simulator.phone.camera import LARGEST_PICTURE, MEDIA_TYPES, too_large
 
 __all__ = ["Fields", "list_parameters", "parse_json", "read_fields", "read_picture"]
 
@@ -74,12 +74,21 @@ async def read_fields(request: web.Request, *known: str) -> "Fields":
     return Fields(value)
 
 
-async def read_picture(request: web.Request) -> bytes:
-    """Reads a picture, which may be larger than any other body.
+async def read_picture(request: web.Request) -> bytes | None:
+    """Reads a picture, which may be larger than any other body; None if none is in the body.
 
     Raises:
-        SimulatorError: `picture_too_large`, before more than that is held in memory.
+        SimulatorError: `picture_too_large`, before more than that is held in memory;
+            `body_invalid` for a picture of another type.
     """
+    if not request.content_type.startswith("image/"):
+        return None
+    if request.content_type not in MEDIA_TYPES:
+        raise _invalid(
+            f"a picture as {' or '.join(sorted(MEDIA_TYPES))}, or JSON; "
+            f"{request.content_type} came",
+            status=415,
+        )
     if (request.content_length or 0) > LARGEST_PICTURE:
         raise too_large(f"{request.content_length} bytes")
     raw = bytearray()

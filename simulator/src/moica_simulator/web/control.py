@@ -13,7 +13,6 @@ from moica_simulator._version import __version__
 from moica_simulator.clock import Clock
 from moica_simulator.device import Device
 from moica_simulator.errors import SimulatorError
-from moica_simulator.phone.camera import MEDIA_TYPES
 from moica_simulator.platform.confirmation import TicketView
 from moica_simulator.records import TicketStatus
 from moica_simulator.web import control_people, control_phones, shapes
@@ -120,18 +119,9 @@ async def _inbox(request: web.Request) -> web.Response:
 
 
 async def _scan(request: web.Request) -> web.Response:
-    payload: str | bytes
-    if request.content_type in MEDIA_TYPES:
-        payload = await read_picture(request)
-    elif request.content_type.startswith("image/"):
-        raise SimulatorError(
-            "body_invalid",
-            f"expected a picture as {' or '.join(sorted(MEDIA_TYPES))}, or JSON; "
-            f"{request.content_type} came",
-            status=415,
-        )
-    else:
-        payload = (await read_fields(request, "payload")).text("payload")
+    payload: str | bytes | None = await read_picture(request)
+    if payload is None:
+        payload = str((await read_fields(request, "payload")).text("payload"))
     view = await request.app[CORE].scan(request.match_info["device_id"], payload)
     return web.json_response(shapes.ticket(view))
 

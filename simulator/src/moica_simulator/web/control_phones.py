@@ -7,7 +7,7 @@ from aiohttp import web
 from moica_simulator.ca.profile import CertificateShape, Usage
 from moica_simulator.errors import SimulatorError
 from moica_simulator.web import shapes
-from moica_simulator.web.body import Fields, read_fields
+from moica_simulator.web.body import Fields, read_fields, read_picture
 from moica_simulator.web.keys import CORE
 
 __all__ = ["read_shape", "routes"]
@@ -90,8 +90,10 @@ async def _set_state(request: web.Request) -> web.Response:
 
 
 async def _bind(request: web.Request) -> web.Response:
-    fields = await read_fields(request, "by", "activation_code", "card_number", "pin")
     core, device_id = request.app[CORE], request.match_info["device_id"]
+    if (picture := await read_picture(request)) is not None:
+        return web.json_response(shapes.device(await core.bind(device_id, picture)))
+    fields = await read_fields(request, "by", "activation_code", "card_number", "pin")
     by = fields.text("by", "activation_code")
     if by not in _WAYS:
         raise _invalid(f"by to be one of {', '.join(_WAYS)}")

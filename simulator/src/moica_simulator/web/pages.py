@@ -1,4 +1,5 @@
 """`/`, `/phone/{device}`, `/phones` and `/platform`: pages for people, in Traditional Chinese.
+Beside them the QR code of an activation code, as the household office would print it.
 
 The HTML holds no data but the phone's name, escaped; everything else is fetched by a small script
 and written with `textContent`. Everything is served from here: `default-src 'self'` is enough.
@@ -33,6 +34,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/phone/{device_id}", _phone),
         web.get("/phones", _phones),
         web.get("/platform", _platform),
+        web.get("/activation-codes/{code}.png", _activation_code),
         web.get("/static/{name}", _static),
     ]
 
@@ -44,6 +46,13 @@ async def _index(_: web.Request) -> web.Response:
 async def _phone(request: web.Request) -> web.Response:
     device = request.app[CORE].device(request.match_info["device_id"])
     return _page("phone.html", device_id=device.id, device_name=device.name)
+
+
+async def _activation_code(request: web.Request) -> web.Response:
+    picture = request.app[CORE].activation_code_picture(request.match_info["code"])
+    return web.Response(
+        body=picture, content_type="image/png", headers={"Cache-Control": "no-store"}
+    )
 
 
 async def _phones(_: web.Request) -> web.Response:

@@ -89,6 +89,7 @@ def activation_code(value: ActivationCode) -> dict[str, Any]:
         "code": value.code,
         "id_number": value.id_number,
         "expires_at": rfc3339(value.expires_at),
+        "picture": f"/activation-codes/{value.code}.png",
     }
 
 

@@ -189,13 +189,18 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         *("post", f"{_DEVICE}/bind", "bindDevice"),
-        *("Binds a phone by an activation code, or by a citizen card and its PIN", "phones"),
+        *(
+            "Binds a phone by an activation code, its picture, or a citizen card and its PIN",
+            "phones",
+        ),
         body=("BindByCode", "BindByNfc"),
         answer="Device",
         errors=(
             *("device_unknown", "device_bound", "request_invalid", BY_PLATFORM),
             *("card_unknown", "card_pin_wrong", "card_locked", "card_expired", "card_revoked"),
+            *(f"picture_{each}" for each in _PICTURE),
         ),
+        pictures=True,
     ),
     Operation(
         *("post", f"{_DEVICE}/unbind", "unbindDevice", "Unbinds a phone (取消綁定)", "phones"),

@@ -285,7 +285,14 @@ def _answers() -> dict[str, Any]:
                 "card": {"type": "string", "enum": ["ok", "locked"]},
             }
         ),
-        "ActivationCode": _shown({"code": _TEXT, "id_number": _TEXT, "expires_at": _TIME}),
+        "ActivationCode": _shown(
+            {
+                "code": _TEXT,
+                "id_number": _TEXT,
+                "expires_at": _TIME,
+                "picture": {**_TEXT, "description": "The path of its QR code, a PNG picture"},
+            }
+        ),
         "TestPerson": _shown({"id_number": _TEXT, "name": _TEXT, "outcome": _TEXT}),
         "Behaviour": _shown(
             {

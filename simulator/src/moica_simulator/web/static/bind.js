@@ -1,4 +1,4 @@
-// 「註冊個人裝置」 by an activation code or by NFC, and 「取消綁定」.
+// 「註冊個人裝置」 by an activation code, typed or in a picture, or by NFC, and 「取消綁定」.
 
 import { all, byId, call, element, onSubmit, showProblem } from "./page.js";
 
@@ -13,6 +13,19 @@ export function setUpBinding(device, changed) {
     await call("POST", `/devices/${device}/bind`, body);
     await changed();
   };
+  const input = byId("code-picture");
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    if (!file) return;
+    try {
+      await bind(file);
+      showProblem(null);
+    } catch (error) {
+      showProblem(error);
+    } finally {
+      input.value = ""; // or the same file, chosen again, would be no change
+    }
+  });
   onSubmit("bind", ({ code }) => bind({ activation_code: code.trim() }));
   onSubmit("nfc", ({ card_number: card, pin }) => bind({ by: "nfc", card_number: card, pin }));
   document.querySelector('[data-go="nfc"]').addEventListener("click", async () => {

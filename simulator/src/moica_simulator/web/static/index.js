@@ -19,7 +19,9 @@ function personCard(person, phones) {
   button.setAttribute("aria-label", `核發 ${person.name} 的註冊啟用碼`);
   button.addEventListener("click", () => guarded(async () => {
     const path = `/people/${encodeURIComponent(person.id_number)}/activation-codes`;
-    code.textContent = (await call("POST", path)).code;
+    const issued = await call("POST", path);
+    const alt = `註冊啟用碼 ${issued.code} 的 QR Code`;
+    code.replaceChildren(issued.code, element("img", undefined, { src: issued.picture, alt }));
   }));
   card.append(button, code);
   return card;
