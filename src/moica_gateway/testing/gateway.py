@@ -306,6 +306,7 @@ class FakeGateway:
             challenges=(self._asked_by(request.channel, lives),),
             user_id=request.user_id,
             on_behalf_of=getattr(request, "on_behalf_of", None),
+            previous=getattr(request, "previous", None),
             metadata=request.metadata,
         )
         self._transactions[made.id] = made
