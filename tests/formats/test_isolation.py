@@ -99,6 +99,13 @@ async def test_whatever_a_parser_does_becomes_one_error(
     assert await pid(house) != before
 
 
+async def test_a_worker_that_has_swollen_is_replaced(house: IsolatedWorkshop) -> None:
+    """Or the next document would find too little memory through no fault of its own."""
+    before = await pid(house)
+    await ask(house, b"swell")
+    assert await pid(house) != before
+
+
 async def test_a_refusal_comes_through_whole(house: IsolatedWorkshop) -> None:
     """Code, detail and members; the worker stays."""
     before = await pid(house)
