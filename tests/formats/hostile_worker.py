@@ -36,6 +36,9 @@ class Hostile:
             case b"memory":
                 hog = bytearray(2**31)
                 return Prepared(message=Tbs(message=bytes(hog[:1])), state=b"")
+            case b"swell":
+                swollen = bytearray(400 * 1_048_576)
+                del swollen
             case b"raise":
                 raise ZeroDivisionError("a secret of the document")
             case b"exit":

@@ -99,6 +99,21 @@ async def test_whatever_a_parser_does_becomes_one_error(
     assert await pid(house) != before
 
 
+async def test_a_worker_that_has_swollen_is_replaced(house: IsolatedWorkshop) -> None:
+    """Or the next document would find too little memory through no fault of its own."""
+    before = await pid(house)
+    await ask(house, b"swell")
+    assert await pid(house) != before
+
+
+async def test_a_gateway_that_has_swollen_keeps_its_worker(house: IsolatedWorkshop) -> None:
+    """What the process that starts it needed once is not the worker's."""
+    swollen = bytearray(700 * 1_048_576)
+    del swollen
+    before = await pid(house)
+    assert await pid(house) == before
+
+
 async def test_a_refusal_comes_through_whole(house: IsolatedWorkshop) -> None:
     """Code, detail and members; the worker stays."""
     before = await pid(house)

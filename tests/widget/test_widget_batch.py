@@ -37,7 +37,8 @@ async def test_a_batch_shows_its_first_document_how_many_and_which_part(window: 
     )
     await window.says("document-number", "1153000100 等 25 件，第 2 批，共 2 批")
     assert not await window.seen("new-qr-button")
-    assert int((await window.text("countdown")).split()[1]) <= 200
+    # One more at most: the server's clock is known to the second.
+    assert int((await window.text("countdown")).split()[1]) <= 201
     assert await window.text("match-code") == "42"
     assert await window.overflow() == 0
 

@@ -193,10 +193,8 @@ class IsolatedWorkshop:
             return answer.result()
         finally:
             over.cancel()
-            if not answer.done():
-                # The thread that waits for the answer gets the end of the line.
-                worker.kill()
-                answer.cancel()
+            # Whoever gives up drops the worker; the thread then gets the end of the line.
+            answer.cancel()
 
     async def _worker(self) -> _Worker:
         if self._closed:
