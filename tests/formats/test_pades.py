@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -169,6 +171,15 @@ def test_a_chain_that_does_not_fit_or_cannot_be_read_is_said() -> None:
         with pytest.raises(GatewayError) as caught:
             PadesFormat().finish(prepared, b"s" * 256, evolve(CONTEXT, chain=chain))
         assert caught.value.code == code
+
+
+def test_the_gateway_starts_without_the_pdf_library() -> None:
+    """Importing it takes a second, and only workers need it."""
+    code = (
+        "import sys, moica_gateway.app as a; f = a.formats_by_name()['pades']; "
+        "sys.exit('pyhanko.sign' in sys.modules or 'fontTools' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @settings(deadline=None, max_examples=60)
