@@ -28,6 +28,7 @@ from moica_gateway.domain.policy import TenantPolicy
 from moica_gateway.domain.values import TenantId
 from moica_gateway.errors import GatewayError
 from moica_gateway.wire import DocumentRequest, TransactionView
+from tests.formats.pdf_making import PLAIN
 from tests.stage import Stage, on_stage
 
 HOW_TO = Path(__file__).parents[2] / "docs/howto/evidence.md"
@@ -272,6 +273,22 @@ async def test_evidence_of_a_batch_has_every_document_and_every_ticket(tmp_path:
             hashes.SHA256(),
         )
         assert f"documents/{place}/signed.p7s" in files
+
+
+async def test_evidence_of_a_pdf_has_the_signed_pdf(tmp_path: Path) -> None:
+    """Byte for byte what the artifact is, under a name that opens it; its CMS stands over the
+    bytes that the phone signed."""
+    async with on_stage(tmp_path) as stage, GatewayClient(stage.url, stage.api_key) as client:
+        await registered(stage, client)
+        asked = DocumentRequest(number="1153000165", content=PLAIN)
+        begun = await client.begin_signature(user_id="u1", document=asked, format="pades")
+        transaction = await client.wait(begun.id, seconds=40)
+        assert transaction.status == "completed", transaction.error
+        artifact = (await client.artifact(begun.id)).data
+        files = opened((await client.evidence(begun.id)).data)
+    assert files["documents/1/signed.pdf"] == artifact
+    assert artifact.startswith(PLAIN)
+    assert files["documents/1/signature.bin"].hex().encode() in artifact.lower()
 
 
 async def test_evidence_of_another_tenant_is_unknown(tmp_path: Path) -> None:

@@ -19,7 +19,11 @@ from moica_gateway.services.proofs import KeptProof
 
 __all__ = ["Found", "about", "files_of", "local_time"]
 
-_EXTENSIONS: Final = {"application/pkcs7-signature": "p7s", "application/octet-stream": "sig"}
+_EXTENSIONS: Final = {
+    "application/octet-stream": "sig",
+    "application/pdf": "pdf",
+    "application/pkcs7-signature": "p7s",
+}
 
 
 @frozen(kw_only=True)
