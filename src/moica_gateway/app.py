@@ -337,6 +337,7 @@ def _compose(parts: _Parts, wrap: Callable[[Ports], Ports]) -> tuple[Gateway, _W
         judge=ports.judge,
         formats=ports.formats,
         workshop=workshop,
+        readers=readers_by_name(),
         bus=ports.bus,
         environment=settings.environment,
         outbox_written=delivery.wake,

@@ -599,7 +599,8 @@ class Expected:
     """
 
     messages: tuple[Tbs, ...]
-    last_four: str
+    last_four: str | None
+    """None where nobody in particular is expected."""
     at: datetime
     hashed_id_num: str | None = field(default=None, repr=False)
     pinned_certificate: bytes | None = field(default=None, repr=False)

@@ -23,12 +23,14 @@ class GivenContent:
     Attributes:
         content: The document's bytes, where the caller has them.
         sha256: Their digest, 32 bytes, where only that is known. With ``content`` it must agree.
+        certificate: DER of the signer's, for a bare signature that brings none.
         files: Further files by name (attachments, files that an SI refers to).
         file_digests: SHA-256, 32 bytes, of those of which only the digest is known.
     """
 
     content: bytes | None = field(default=None, repr=False)
     sha256: bytes | None = None
+    certificate: bytes | None = field(default=None, repr=False)
     files: Mapping[str, bytes] = field(factory=dict, repr=False)
     file_digests: Mapping[str, bytes] = field(factory=dict)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from moica_gateway.formats.cades import CadesFormat
+from moica_gateway.formats.cms_reading import CadesReader
 from moica_gateway.formats.options import FormatOptions
 from moica_gateway.formats.pades import PadesFormat, PadesReader
-from moica_gateway.formats.pkcs import Pkcs1Format
+from moica_gateway.formats.pkcs import Pkcs1Format, Pkcs1Reader
 from moica_gateway.ports import Format, SignatureReader
 
 __all__ = [
@@ -28,5 +29,5 @@ def formats_by_name(options: FormatOptions | None = None) -> Mapping[str, Format
 
 def readers_by_name() -> Mapping[str, SignatureReader]:
     """Every reader of this version; the explicit registry."""
-    readers: tuple[SignatureReader, ...] = (PadesReader(),)
+    readers: tuple[SignatureReader, ...] = (CadesReader(), PadesReader(), Pkcs1Reader())
     return {reader.name: reader for reader in readers}

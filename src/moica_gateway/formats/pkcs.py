@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 
 from moica_gateway.domain.models import Artifact, Document, Prepared, SignContext
+from moica_gateway.domain.readings import FoundSignature, GivenContent
 from moica_gateway.domain.values import Tbs
 from moica_gateway.errors import error
 from moica_gateway.formats.blind import refuse_blind
 from moica_gateway.formats.limits import MAX_MESSAGE
 
-__all__ = ["Pkcs1Format"]
+__all__ = ["Pkcs1Format", "Pkcs1Reader"]
 
 
 class Pkcs1Format:
@@ -56,4 +57,38 @@ class Pkcs1Format:
         del prepared, context
         return Artifact(
             data=signature, media_type="application/octet-stream", filename_extension=".sig"
+        )
+
+
+class Pkcs1Reader:
+    """Implements `ports.SignatureReader`: a value alone says nothing, so content and certificate
+    have to be given."""
+
+    name = "pkcs1"
+
+    def recognises(self, data: bytes) -> bool:
+        """Never: it is as long as a key, and that is all."""
+        del data
+        return False
+
+    def read(self, data: bytes, given: GivenContent) -> tuple[FoundSignature, ...]:
+        """See the port."""
+        missing = "its certificate" if given.certificate is None else "the content"
+        if given.certificate is None or given.content is None:
+            raise error(
+                "artifact_unreadable",
+                f"expected a bare signature with certificate and content, {missing} is missing; "
+                "the integrator sends both",
+            )
+        agrees = given.sha256 in (None, hashlib.sha256(given.content).digest())
+        return (
+            FoundSignature(
+                format=self.name,
+                name="signature",
+                certificate=given.certificate,
+                message=Tbs(message=given.content),
+                signature=data,
+                covers="the whole content, by itself",
+                content_matches=agrees,
+            ),
         )

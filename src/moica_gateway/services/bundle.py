@@ -24,6 +24,7 @@ from moica_gateway.services.settlement import Settlement
 from moica_gateway.services.signing import Signing
 from moica_gateway.services.tenants import Tenants
 from moica_gateway.services.transactions import Transactions
+from moica_gateway.services.verification import Verification
 
 __all__ = ["Services", "make_services"]
 
@@ -44,6 +45,7 @@ class Services:
     sealing: Sealing
     audit: AuditTrail
     evidence: Evidence
+    verification: Verification
     tenants: Tenants
     feed: Feed
     pages: Pages
@@ -73,6 +75,7 @@ def make_services(
         sealing=sealing,
         audit=audit,
         evidence=Evidence(context, audit),
+        verification=Verification(context),
         tenants=Tenants(context),
         feed=Feed(context),
         pages=Pages(context, challenges),

@@ -21,6 +21,7 @@ from moica_gateway.ports import (
     Judge,
     Random,
     Seals,
+    SignatureReader,
     Store,
     UnitOfWork,
     Upstream,
@@ -54,6 +55,7 @@ class Context:
     environment: str
     outbox_written: Callable[[], None]
     alarm: Callable[[str, Mapping[str, str]], None]
+    readers: Mapping[str, SignatureReader] = field(factory=dict)
     brake_limits: BrakeLimits = field(factory=BrakeLimits)
     braked: Callable[[str], None] = lambda _brake: None
     called_back: Callable[[str], None] = lambda _result: None
