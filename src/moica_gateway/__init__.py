@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         OnBehalfOf,
         SealRequest,
         TransactionView,
+        VerificationView,
     )
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Rejected",
     "SealRequest",
     "TransactionView",
+    "VerificationView",
     "WebhookEvent",
     "WebhookReceiver",
 ]
@@ -80,6 +82,7 @@ _HOMES = {
     "Rejected": "outcomes",
     "SealRequest": "wire",
     "TransactionView": "wire",
+    "VerificationView": "wire",
     "WebhookEvent": "webhooks",
     "WebhookReceiver": "webhooks",
 }

@@ -125,6 +125,7 @@ class BlockingGatewayClient:
     wait = _blocking(GatewayClient.wait)
     artifact = _blocking(GatewayClient.artifact)
     evidence = _blocking(GatewayClient.evidence)
+    verify = _blocking(GatewayClient.verify)
     events = _blocking(GatewayClient.events)
     add_challenge = _blocking(GatewayClient.add_challenge)
     cancel = _blocking(GatewayClient.cancel)

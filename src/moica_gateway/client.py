@@ -37,6 +37,8 @@ from moica_gateway.wire import (
     RegistrationRequest,
     SignatureRequest,
     TransactionView,
+    VerificationRequest,
+    VerificationView,
 )
 
 if TYPE_CHECKING:
@@ -394,6 +396,34 @@ class GatewayClient:
         request = DeviceStatusRequest(user_id=user_id, id_number=id_number)
         reply = await self._call("POST", "/v1/device-status", body=request.to_json())
         return DeviceStatusView.from_json(_json(reply))
+
+    async def verify(
+        self,
+        signature: bytes,
+        *,
+        content: bytes | None = None,
+        sha256: str | None = None,
+        certificate: bytes | None = None,
+        format: str | None = None,
+    ) -> VerificationView:
+        """What holds of a signed file, ours or not, as of now; nothing of it is kept.
+
+        Args:
+            signature: The file as it was fetched (``.p7s``, PDF), or a bare value.
+            content: What a detached signature stands for; or only its ``sha256``, hexadecimal.
+            sha256: See ``content``.
+            certificate: DER of the signer's, for a bare value (``format="pkcs1"``).
+            format: Left out, it is recognised.
+        """
+        request = VerificationRequest(
+            signature=signature,
+            format=format,
+            content=content,
+            sha256=sha256,
+            certificate=certificate,
+        )
+        reply = await self._call("POST", "/v1/verifications", body=request.to_json())
+        return VerificationView.from_json(_json(reply))
 
     async def _make(self, path: str, body: Mapping[str, Any], key: str | None) -> TransactionView:
         reply = await self._call(

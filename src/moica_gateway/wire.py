@@ -40,6 +40,9 @@ __all__ = [
     "SignatureRequest",
     "SignatureView",
     "TransactionView",
+    "VerificationRequest",
+    "VerificationView",
+    "VerifiedSignatureView",
     "format_time",
     "parse_time",
 ]
@@ -149,6 +152,17 @@ class _Body:
         if not isinstance(came, bool):
             raise _invalid(self.path(member), "true or false", came)
         return came
+
+    def base64(self, member: str) -> bytes | None:
+        came = self.take(member)
+        if came is None:
+            return None
+        if not isinstance(came, str):
+            raise _invalid(self.path(member), "base64 text", came)
+        try:
+            return base64.b64decode(came, validate=True)
+        except (binascii.Error, ValueError) as e:
+            raise _invalid(self.path(member), "standard base64 with padding", came) from e
 
     def metadata(self) -> dict[str, str]:
         came = self.take("metadata")
@@ -321,16 +335,7 @@ class DocumentRequest:
     ) -> DocumentRequest:
         """Strict. Whether number, size and format fit together is the services' to say."""
         body = _Body(value, name)
-        content = body.take("content_base64")
-        if content is not None:
-            if not isinstance(content, str):
-                raise _invalid(f"{name}.content_base64", "base64 text", content)
-            try:
-                content = base64.b64decode(content, validate=True)
-            except (binascii.Error, ValueError) as e:
-                raise _invalid(
-                    f"{name}.content_base64", "standard base64 with padding", content
-                ) from e
+        content = body.base64("content_base64")
         sha256 = body.text("sha256", most=64, pattern=_SHA256)
         seal = body.take("seal")
         made = cls(
@@ -365,9 +370,7 @@ class DocumentRequest:
             title=self.title,
             media_type=self.media_type,
             sha256=self.sha256,
-            content_base64=base64.b64encode(self.content).decode("ascii")
-            if self.content is not None
-            else None,
+            content_base64=_opt(self.content, _base64),
             seal=self.seal.to_json() if self.seal else None,
         )
 
@@ -579,6 +582,53 @@ class DeviceStatusRequest:
 
 
 @frozen(kw_only=True)
+class VerificationRequest:
+    """``POST /v1/verifications``: any signature of this PKI, ours or not.
+
+    Attributes:
+        signature: The signed thing as it was fetched (``.p7s``, PDF), or a bare value.
+        format: Left out, it is recognised; a bare value is not.
+        content: What a detached signature stands for.
+        sha256: Its digest (hexadecimal), where only that is known.
+        certificate: DER of the signer's, for a bare value.
+    """
+
+    signature: bytes = field(repr=False)
+    format: str | None = None
+    content: bytes | None = field(default=None, repr=False)
+    sha256: str | None = None
+    certificate: bytes | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, value: object) -> VerificationRequest:
+        """Strict. Which formats there are is the services' to say."""
+        body = _Body(value)
+        signature = body.base64("signature_base64")
+        if not signature:
+            raise _invalid("signature_base64", "base64 of what was signed", None)
+        sha256 = body.text("sha256", most=64, pattern=_SHA256)
+        made = cls(
+            signature=signature,
+            format=body.text("format", most=20),
+            content=body.base64("content_base64"),
+            sha256=sha256.lower() if sha256 else None,
+            certificate=body.base64("certificate_base64"),
+        )
+        body.end()
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire; what is not set is left out."""
+        return _present(
+            signature_base64=_base64(self.signature),
+            format=self.format,
+            content_base64=_opt(self.content, _base64),
+            sha256=self.sha256,
+            certificate_base64=_opt(self.certificate, _base64),
+        )
+
+
+@frozen(kw_only=True)
 class ChallengeRequest:
     """``POST /v1/transactions/{id}/challenges``."""
 
@@ -610,6 +660,10 @@ def _present(**members: Any) -> dict[str, Any]:
 
 def _opt(value: Any, read: Callable[[Any], T]) -> T | None:
     return None if value is None else read(value)
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
 
 
 def _malformed(what: str) -> GatewayError:
@@ -752,7 +806,7 @@ class Certificate:
 
     def to_json(self) -> str:
         """Base64."""
-        return base64.b64encode(self.der).decode("ascii")
+        return _base64(self.der)
 
     @classmethod
     def from_json(cls, value: str) -> Certificate:
@@ -973,6 +1027,111 @@ class DeviceStatusView:
         if not isinstance(bound, bool) or not isinstance(usable, bool):
             raise _malformed("device status")
         return cls(bound=bound, certificate_usable=usable)
+
+
+@frozen(kw_only=True)
+class VerifiedSignatureView:
+    """One signature of a file, and what holds of it.
+
+    Attributes:
+        name: Where it stands: a PDF field, a number.
+        result: ``verified``; ``failed``, where a check did not hold; ``incomplete``, where one that
+            is needed could not be made.
+        covers: In words: what of the file it stands for.
+        subject_name: Of the signer's certificate; None where that cannot be read.
+        certificate: None where what stands in its place is not one.
+        claimed_at: When the signer says it was; that alone proves nothing.
+        hint: What the holder saw, where it stands inside what is signed.
+    """
+
+    name: str
+    result: str
+    covers: str
+    report: tuple[CheckView, ...]
+    level: str | None = None
+    subject_name: str | None = field(default=None, repr=False)
+    certificate: Certificate | None = None
+    claimed_at: datetime | None = None
+    hint: str | None = field(default=None, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire."""
+        return _present(
+            name=self.name,
+            result=self.result,
+            covers=self.covers,
+            level=self.level,
+            subject_name=self.subject_name,
+            certificate=self.certificate.to_json() if self.certificate else None,
+            claimed_at=_opt(self.claimed_at, format_time),
+            hint=self.hint,
+            report=[check.to_json() for check in self.report],
+        )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> VerifiedSignatureView:
+        """Tolerant."""
+        return cls(
+            name=str(value["name"]),
+            result=str(value["result"]),
+            covers=str(value["covers"]),
+            level=value.get("level"),
+            subject_name=value.get("subject_name"),
+            certificate=_opt(value.get("certificate"), Certificate.from_json),
+            claimed_at=_opt(value.get("claimed_at"), parse_time),
+            hint=value.get("hint"),
+            report=tuple(CheckView.from_json(check) for check in value["report"]),
+        )
+
+
+@frozen(kw_only=True)
+class VerificationView:
+    """What holds of a signed file.
+
+    Attributes:
+        result: The worst of its signatures'; ``verified`` only if every one is.
+        format: As which it was read.
+    """
+
+    result: str
+    format: str
+    signatures: tuple[VerifiedSignatureView, ...]
+
+    @property
+    def verified(self) -> bool:
+        """Whether every signature in it is good."""
+        return self.result == "verified"
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire."""
+        return {
+            "result": self.result,
+            "format": self.format,
+            "signatures": [each.to_json() for each in self.signatures],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> VerificationView:
+        """What says good of itself without a signature that is good is not believed.
+
+        Raises:
+            UpstreamError: ``upstream_malformed``.
+        """
+        try:
+            made = cls(
+                result=str(value["result"]),
+                format=str(value["format"]),
+                signatures=tuple(
+                    VerifiedSignatureView.from_json(each) for each in value["signatures"]
+                ),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as e:
+            raise _malformed("verification") from e
+        if made.verified and not (
+            made.signatures and all(each.result == "verified" for each in made.signatures)
+        ):
+            raise _malformed("verification")
+        return made
 
 
 @frozen(kw_only=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from moica_gateway.domain.models import CertificateSignature, Check, Expected, SubjectInfo
 from moica_gateway.domain.readings import FoundSignature, GivenContent
 from moica_gateway.errors import error
 from moica_gateway.services.context import Context
 
-__all__ = ["Verification", "VerifiedSignature"]
+__all__ = ["Verification", "VerifiedFile", "VerifiedSignature"]
 
 _OF_NOBODY: Final = frozenset(
     ("right_person", "same_person_as_registered", "right_name", "right_credential")
@@ -29,6 +29,7 @@ _NEEDED: Final = frozenset(
     )
 )
 """Without any of these it is not verified."""
+_WORST_FIRST: Final = ("failed", "incomplete", "verified")
 
 
 @frozen(kw_only=True)
@@ -47,6 +48,19 @@ class VerifiedSignature:
     subject: SubjectInfo | None = field(default=None, repr=False)
 
 
+@frozen(kw_only=True)
+class VerifiedFile:
+    """All signatures of a file, at least one."""
+
+    format: str
+    signatures: tuple[VerifiedSignature, ...]
+
+    @property
+    def result(self) -> str:
+        """The worst of them."""
+        return min((each.result for each in self.signatures), key=_WORST_FIRST.index)
+
+
 class Verification:
     """See the module."""
 
@@ -55,7 +69,7 @@ class Verification:
 
     async def verify(
         self, data: bytes, given: GivenContent, format_: str | None = None
-    ) -> tuple[VerifiedSignature, ...]:
+    ) -> VerifiedFile:
         """Every signature in it, in the order in which they were made.
 
         Args:
@@ -64,13 +78,32 @@ class Verification:
             format_: Where it is known; a bare signature is recognised by nobody.
 
         Raises:
-            RequestError: ``artifact_unreadable``.
+            RequestError: ``request_invalid`` for a format that there is not,
+                ``artifact_unreadable``.
         """
-        found = await self._context.workshop.read(self._reader(data, format_), data, given)
-        return tuple([await self._judged(one) for one in found])
+        reader = self._reader(data, format_)
+        found = await self._context.workshop.read(reader, data, given)
+        if not found:
+            raise error(
+                "artifact_unreadable",
+                "expected a signed file, came one without any signature; the integrator sends the "
+                "file as it was fetched",
+            )
+        return VerifiedFile(
+            format=reader,
+            signatures=tuple([await self._judged(_held(one, given)) for one in found]),
+        )
 
     def _reader(self, data: bytes, format_: str | None) -> str:
         readers = self._context.readers
+        names = ", ".join(sorted(readers))
+        if format_ is not None and format_ not in readers:
+            raise error(
+                "request_invalid",
+                f"`format`: expected one of {names}, came another; the integrator corrects it, or "
+                "leaves it out to have it recognised",
+                member="format",
+            )
         if format_ is not None:
             return format_
         for reader in readers.values():
@@ -78,9 +111,8 @@ class Verification:
                 return reader.name
         raise error(
             "artifact_unreadable",
-            f"expected a signed file of the formats {', '.join(sorted(readers))}, came something "
-            "that begins like none; the integrator names the `format`, or sends the file as it "
-            "was fetched",
+            f"expected a signed file of the formats {names}, came something that begins like none; "
+            "the integrator names the `format`, or sends the file as it was fetched",
         )
 
     async def _judged(self, found: FoundSignature) -> VerifiedSignature:
@@ -102,6 +134,13 @@ class Verification:
         return VerifiedSignature(
             found=found, result=_result(report), report=report, subject=verdict.subject
         )
+
+
+def _held(found: FoundSignature, given: GivenContent) -> FoundSignature:
+    if given.certificate in (None, found.certificate):
+        return found
+    wrong = "it is of another certificate than the one that was given"
+    return evolve(found, problems=(*found.problems, wrong))
 
 
 def _result(report: tuple[Check, ...]) -> str:

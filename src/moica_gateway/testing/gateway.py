@@ -3,7 +3,8 @@
 What is real: requests are parsed as the gateway parses them, answers read as the client reads them,
 one credential a user, one open transaction a person, `Idempotency-Key`, problem documents, and
 webhooks signed by Standard Webhooks. What is not: nobody is asked, nothing is verified, and an
-artifact is a placeholder that no judge accepts. For that there is the simulator.
+artifact is a placeholder that no judge accepts; `verify` finds that one good and anything else bad.
+For that there is the simulator.
 
     gateway = FakeGateway()
     gateway.registered("clerk01")
@@ -35,6 +36,7 @@ from moica_gateway.wire import (
     Certificate,
     ChallengeRequest,
     ChallengeView,
+    CheckView,
     CredentialView,
     DeviceStatusRequest,
     DeviceStatusView,
@@ -46,6 +48,9 @@ from moica_gateway.wire import (
     SignatureRequest,
     SignatureView,
     TransactionView,
+    VerificationRequest,
+    VerificationView,
+    VerifiedSignatureView,
     format_time,
 )
 
@@ -53,6 +58,7 @@ __all__ = ["Asked", "FakeGateway"]
 
 _SECRET: Final = "whsec_" + base64.b64encode(b"a secret of tests only").decode()
 _KEY: Final = "mgk_test_" + "0" * 43
+_PLACEHOLDER: Final = b"a placeholder, no signature, of "
 _ENDINGS: Final = {
     "rejected": "holder_refused",
     "expired": "expired",
@@ -232,6 +238,8 @@ class FakeGateway:
                 DeviceStatusRequest.parse(body)
                 found = DeviceStatusView(bound=True, certificate_usable=True)
                 return _reply(200, found.to_json())
+            case ("POST", ["verifications"]):
+                return _reply(200, _verified(VerificationRequest.parse(body)).to_json())
             case ("GET", ["transactions"]):
                 return self._list(query)
             case ("POST", ["transactions", "cancel"]):
@@ -399,7 +407,7 @@ class FakeGateway:
             raise error("request_invalid", "`document`: expected an id, there are several")
         if found.status != "completed":
             raise error("not_acceptable_yet", "expected a completed transaction")
-        body = f"a placeholder, no signature, of {names[0]}".encode()
+        body = _PLACEHOLDER + names[0].encode()
         headers = {"Content-Type": "application/pkcs7-signature"}
         return Reply(status=200, headers=headers, body=body)
 
@@ -522,3 +530,13 @@ def _code(code: str) -> str:
 
 def _not_found() -> GatewayError:
     return error("not_found", "expected what was made here before, came another")
+
+
+def _verified(request: VerificationRequest) -> VerificationView:
+    good = request.signature.startswith(_PLACEHOLDER)
+    result = "verified" if good else "failed"
+    check = CheckView(name="structure", passed=good, detail="by the rule of the double")
+    found = VerifiedSignatureView(
+        name="signer 1", result=result, covers="a placeholder", report=(check,)
+    )
+    return VerificationView(result=result, format=request.format or "cades", signatures=(found,))

@@ -51,6 +51,7 @@ def create_web_app(services: Services, *, options: WebOptions) -> web.Applicatio
             web.post("/v1/signature-batches", creating.sign_batch),
             web.post("/v1/authentications", creating.authenticate),
             web.post("/v1/device-status", asking.device_status),
+            web.post("/v1/verifications", asking.verify),
             web.post("/callbacks/moi/{tenant:[^/]+}", asking.callback),
             web.get("/v1/transactions", transactions.list_),
             web.post("/v1/transactions/cancel", transactions.cancel_document),

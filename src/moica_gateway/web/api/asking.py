@@ -1,4 +1,6 @@
-"""``POST /v1/device-status``, and ``POST /callbacks/moi/{tenant}`` for the Ministry's site."""
+"""``POST /v1/device-status``, ``POST /v1/verifications``, and ``POST /callbacks/moi/{tenant}`` for
+the Ministry's site.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,18 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web import RequestPayloadError
 
+from moica_gateway.domain.models import Scope
+from moica_gateway.domain.readings import GivenContent
 from moica_gateway.domain.values import IdNumber, TenantId
 from moica_gateway.errors import error
 from moica_gateway.services.commands import DeviceQuery
 from moica_gateway.web.api.reading import caller, json_body, query
+from moica_gateway.web.api.views import verification_view
 from moica_gateway.web.keys import CALLBACKS, OPTIONS, SERVICES, CallbackCounts
 from moica_gateway.web.running import carry_on
-from moica_gateway.wire import DeviceStatusRequest, DeviceStatusView
+from moica_gateway.wire import DeviceStatusRequest, DeviceStatusView, VerificationRequest
 
-__all__ = ["CALLBACKS_A_MINUTE", "callback", "device_status"]
+__all__ = ["CALLBACKS_A_MINUTE", "callback", "device_status", "verify"]
 
 CALLBACKS_A_MINUTE: Final = 300
 """A tenant; a form costs a look-up and a checksum, and anyone may send one."""
@@ -50,6 +55,22 @@ async def device_status(request: web.Request) -> web.Response:
     found = await carry_on(request.app, request.app[SERVICES].device_status.ask(who, wanted))
     view = DeviceStatusView(bound=found.bound, certificate_usable=found.certificate_usable)
     return web.json_response(view.to_json())
+
+
+async def verify(request: web.Request) -> web.Response:
+    """What holds of any signature of this PKI."""
+    await caller(request, Scope.READ)
+    query(request)
+    value, _ = await json_body(request)
+    asked = VerificationRequest.parse(value)
+    given = GivenContent(
+        content=asked.content,
+        sha256=bytes.fromhex(asked.sha256) if asked.sha256 else None,
+        certificate=asked.certificate,
+    )
+    verification = request.app[SERVICES].verification
+    found = await verification.verify(asked.signature, given, asked.format)
+    return web.json_response(verification_view(found).to_json())
 
 
 async def callback(request: web.Request) -> web.Response:

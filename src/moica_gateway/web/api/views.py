@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from moica_gateway.domain.models import Challenge, Credential, Kind, Status, Transaction
+from moica_gateway.domain.models import Challenge, Check, Credential, Kind, Status, Transaction
 from moica_gateway.services.bundle import Services
 from moica_gateway.services.commands import Caller
+from moica_gateway.services.verification import VerifiedFile, VerifiedSignature
 from moica_gateway.wire import (
     Certificate,
     ChallengeView,
@@ -14,9 +15,11 @@ from moica_gateway.wire import (
     OnBehalfOf,
     SignatureView,
     TransactionView,
+    VerificationView,
+    VerifiedSignatureView,
 )
 
-__all__ = ["credential_view", "transaction_view"]
+__all__ = ["credential_view", "transaction_view", "verification_view"]
 
 
 async def transaction_view(
@@ -85,9 +88,7 @@ async def transaction_view(
             level=transaction.level,
             certificate=Certificate(der=signature.certificate),
             signed_at=signature.signed_at,
-            report=tuple(
-                CheckView(name=c.name, passed=c.passed, detail=c.detail) for c in signature.report
-            ),
+            report=_report(signature.report),
         )
         if signature
         and signature.certificate
@@ -116,6 +117,34 @@ def _challenge_view(services: Services, challenge: Challenge) -> ChallengeView:
         form=shown.form,
         error=challenge.problem,
         ticket=challenge.ticket,
+    )
+
+
+def _report(checks: tuple[Check, ...]) -> tuple[CheckView, ...]:
+    return tuple(CheckView(name=c.name, passed=c.passed, detail=c.detail) for c in checks)
+
+
+def verification_view(file: VerifiedFile) -> VerificationView:
+    """Whoever may read hears all of it: it came in the question."""
+    return VerificationView(
+        result=file.result,
+        format=file.format,
+        signatures=tuple(_verified_view(each) for each in file.signatures),
+    )
+
+
+def _verified_view(signature: VerifiedSignature) -> VerifiedSignatureView:
+    found, subject = signature.found, signature.subject
+    return VerifiedSignatureView(
+        name=found.name,
+        result=signature.result,
+        covers=found.covers,
+        level=found.level,
+        subject_name=subject.subject_name if subject else None,
+        certificate=Certificate(der=found.certificate) if subject else None,
+        claimed_at=found.claimed_at,
+        hint=found.hint,
+        report=_report(signature.report),
     )
 
 

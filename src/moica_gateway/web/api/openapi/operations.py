@@ -310,6 +310,18 @@ def _asking() -> _Json:
                 unavailable=("upstream_unavailable", "upstream_unreachable"),
             )
         },
+        "/v1/verifications": {
+            "post": _operation(
+                "verify",
+                "transactions",
+                "What holds of a signature of this PKI, ours or not",
+                {"200": _json(ref("Verification"), "Each signature in it, each check")},
+                (*_KEYED, *_BODY, "artifact_unreadable"),
+                body="VerificationRequest",
+                description="Scope `read`. Judged as of now against the operator's anchors and "
+                "today's revocation; a bad signature is an answer and no error. Nothing is kept.",
+            )
+        },
         "/callbacks/moi/{tenant}": {
             "post": {
                 **_operation(

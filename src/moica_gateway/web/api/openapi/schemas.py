@@ -29,6 +29,7 @@ _S: Final[dict[str, Any]] = {"type": "string"}
 _TIME: Final = {"type": "string", "format": "date-time"}
 _SHA256: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _STATUSES: Final = ["pending", "completed", "rejected", "expired", "cancelled", "failed"]
+_RESULTS: Final = ["verified", "incomplete", "failed"]
 _WHO: Final = sorted({row.who_can_act for row in CATALOGUE.values()})
 _HELPS: Final = sorted({row.what_helps for row in CATALOGUE.values()})
 
@@ -222,6 +223,41 @@ def _requests() -> dict[str, Any]:
             "description": "Either `user_id` or `id_number`, not both",
             "anyOf": [{"required": ["user_id"]}, {"required": ["id_number"]}],
             "examples": [{"user_id": "clerk01"}],
+        },
+        "VerificationRequest": {
+            **_object(
+                ("signature_base64",),
+                closed=True,
+                signature_base64={
+                    "type": "string",
+                    "contentEncoding": "base64",
+                    "minLength": 4,
+                    "description": "The file as it was fetched (`.p7s`, PDF), or a bare value",
+                },
+                format={
+                    "type": "string",
+                    "enum": ["cades", "pades", "pkcs1"],
+                    "description": "Left out, it is recognised; a bare value (`pkcs1`) is not",
+                },
+                content_base64={
+                    "type": "string",
+                    "contentEncoding": "base64",
+                    "description": "What a detached signature stands for",
+                },
+                sha256={
+                    "type": "string",
+                    "pattern": "^[0-9a-fA-F]{64}$",
+                    "description": "Its digest, where only that is known",
+                },
+                certificate_base64={
+                    "type": "string",
+                    "contentEncoding": "base64",
+                    "description": "DER of the signer's, for a bare value",
+                },
+            ),
+            "examples": [
+                {"signature_base64": "MIIGxAYJKoZIhvcNAQcCoIIGtTCCBrE=", "sha256": "0" * 64}
+            ],
         },
         "OnBehalfOf": {
             **_object(("user_id", "reason"), closed=True, user_id=_USER_ID, reason=_text(200)),
@@ -422,6 +458,29 @@ def _answers() -> dict[str, Any]:
                 "type": "boolean",
                 "description": "Whether the mobile certificate can sign",
             },
+        ),
+        "Verification": _object(
+            ("result", "format", "signatures"),
+            result={**_S, "enum": _RESULTS, "description": "The worst of its signatures'"},
+            format={**_S, "description": "As which it was read"},
+            signatures={"type": "array", "minItems": 1, "items": ref("VerifiedSignature")},
+        ),
+        "VerifiedSignature": _object(
+            ("name", "result", "covers", "report"),
+            name={**_S, "description": "Where it stands: a PDF field, a number"},
+            result={
+                **_S,
+                "enum": _RESULTS,
+                "description": "`failed`: a check did not hold; `incomplete`: one that is needed "
+                "could not be made",
+            },
+            covers={**_S, "description": "In words: what of the file it stands for"},
+            level={**_S, "examples": ["B-B"]},
+            subject_name=_S,
+            certificate={**_S, "contentEncoding": "base64", "description": "DER"},
+            claimed_at={**_TIME, "description": "By the signer's word only"},
+            hint={**_S, "description": "What the holder saw, where that is signed too"},
+            report={"type": "array", "items": ref("Check")},
         ),
         "Signature": _object(
             ("format", "certificate", "signed_at", "report"),
