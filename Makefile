@@ -17,6 +17,7 @@ resilience: .venv/.installed-dev ## kill the gateway at every step and at KILLS=
 bench: .venv/.installed-dev ## what things cost, in CPU time and as a ratio (ROUNDS=15; Linux)
 	.venv/bin/python -m benchmarks.simulator --rounds $(or $(ROUNDS),15)
 	.venv/bin/python -m benchmarks.simulator --soak 20000 --modes fast
+	.venv/bin/python -m benchmarks.gateway --rounds 3 --count 300 --people 150
 
 lint: .venv/.installed-dev ## ruff, mypy --strict, import-linter
 	.venv/bin/ruff format --check .

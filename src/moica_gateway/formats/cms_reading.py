@@ -17,6 +17,7 @@ from asn1crypto import cms, core, tsp, x509
 from moica_gateway.domain.readings import FoundSignature, FoundTimestamp, GivenContent
 from moica_gateway.domain.values import HashAlgorithm, Tbs
 from moica_gateway.errors import GatewayError, error
+from moica_gateway.formats.der import is_definite
 
 __all__ = ["CadesReader"]
 
@@ -51,11 +52,11 @@ def _unreadable(came: str) -> GatewayError:
 
 
 def _read(data: bytes, given: GivenContent) -> Iterator[FoundSignature]:
+    if not is_definite(data):
+        raise _unreadable("another encoding of one")
     outer = cms.ContentInfo.load(data, strict=True)
     if outer["content_type"].native != "signed_data":
         raise _unreadable("another type of CMS")
-    if outer.copy().dump(force=True) != data:
-        raise _unreadable("another encoding of one")
     signed = outer["content"]
     signers = list(signed["signer_infos"])
     if not 1 <= len(signers) <= _MAX_SIGNERS:

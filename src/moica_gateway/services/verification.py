@@ -25,7 +25,8 @@ _OF_NOBODY: Final = frozenset(
 _NEEDED: Final = frozenset(
     (
         *("structure", "content", "certificate_readable", "intact", "covers_our_bytes"),
-        *("profile", "trusted_path", "valid_at_signing", "not_revoked"),
+        *("profile", "trusted_path", "valid_at_signing"),
+        *("not_revoked", "issuer_not_revoked"),
     )
 )
 """Without any of these it is not verified."""
