@@ -12,14 +12,11 @@ from moica_gateway.domain.models import Document, SignContext
 from moica_gateway.domain.readings import FoundSignature, GivenContent
 from moica_gateway.domain.values import DocumentId
 from moica_gateway.errors import GatewayError
-from moica_gateway.formats import CadesFormat, readers_by_name
+from moica_gateway.formats import CadesFormat, formats_by_name, readers_by_name
 from moica_gateway.services.verification import Verification, VerifiedFile
 from moica_gateway.testing.clock import FrozenClock
 from moica_gateway.testing.egress import RecordingEgress
 from moica_gateway.testing.pki import MemoryPki
-from moica_gateway.testing.seals import FixedSeals
-from moica_gateway.testing.store import MemoryStore
-from moica_gateway.testing.upstream import ScriptedUpstream
 from moica_gateway.testing.workshop import HereWorkshop
 from moica_gateway.trust import (
     CertificateJudge,
@@ -28,7 +25,6 @@ from moica_gateway.trust import (
     RevocationPolicy,
     TrustAnchors,
 )
-from tests.services.house import FORMATS, build
 
 PKI = MemoryPki()
 CONTENT = "檢送本校資訊安全教育訓練實施計畫\r\n".encode()
@@ -60,12 +56,8 @@ def verification(*, crl: bytes | None = b"", readers: Any = None) -> Verificatio
             CrlStore(egress, clock, hosts=["crl.test"]), policy=RevocationPolicy.CRL
         ),
     )
-    house = build(clock, MemoryStore(clock, FixedSeals()), ScriptedUpstream())
     readers = readers or readers_by_name()
-    context = evolve(
-        house.context, judge=judge, readers=readers, workshop=HereWorkshop(FORMATS, readers)
-    )
-    return Verification(context)
+    return Verification(HereWorkshop(formats_by_name(), readers), readers, judge, clock)
 
 
 def checks(file: VerifiedFile) -> dict[str, bool | None]:

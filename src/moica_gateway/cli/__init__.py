@@ -21,6 +21,7 @@ from moica_gateway.cli.records import credential, transaction
 from moica_gateway.cli.server import serve
 from moica_gateway.cli.setup import check, init
 from moica_gateway.cli.tenants import key, tenant, webhook
+from moica_gateway.cli.verify import verify
 
 __all__ = ["main"]
 
@@ -42,6 +43,6 @@ def version() -> None:
 for _command in (
     *(serve, init, check, explain),
     *(tenant, key, webhook, transaction, credential),
-    *(crl, audit),
+    *(crl, audit, verify),
 ):
     main.add_command(_command)

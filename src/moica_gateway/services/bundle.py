@@ -75,7 +75,7 @@ def make_services(
         sealing=sealing,
         audit=audit,
         evidence=Evidence(context, audit),
-        verification=Verification(context),
+        verification=Verification(context.workshop, context.readers, context.judge, context.clock),
         tenants=Tenants(context),
         feed=Feed(context),
         pages=Pages(context, challenges),

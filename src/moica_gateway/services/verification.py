@@ -1,12 +1,14 @@
 """Verification of any signature of this PKI, ours or not: ``POST /v1/verifications``.
 
 The reader takes it apart in a worker process, the judge says what holds, and here the two become
-one report. Judged is as of now: what a signature says of its own time proves nothing, and
-timestamps are not evaluated in this version. Nothing is kept.
+one report. Judged is as of the clock's now: what a signature says of its own time proves nothing,
+and timestamps are not evaluated in this version. Nothing is kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from attrs import evolve, field, frozen
@@ -14,7 +16,7 @@ from attrs import evolve, field, frozen
 from moica_gateway.domain.models import CertificateSignature, Check, Expected, SubjectInfo
 from moica_gateway.domain.readings import FoundSignature, GivenContent
 from moica_gateway.errors import error
-from moica_gateway.services.context import Context
+from moica_gateway.ports import Clock, Judge, SignatureReader, Workshop
 
 __all__ = ["Verification", "VerifiedFile", "VerifiedSignature"]
 
@@ -65,8 +67,17 @@ class VerifiedFile:
 class Verification:
     """See the module."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(
+        self,
+        workshop: Workshop,
+        readers: Mapping[str, SignatureReader],
+        judge: Judge,
+        clock: Clock,
+    ) -> None:
+        self._workshop = workshop
+        self._readers = readers
+        self._judge = judge
+        self._clock = clock
 
     async def verify(
         self, data: bytes, given: GivenContent, format_: str | None = None
@@ -83,7 +94,7 @@ class Verification:
                 ``artifact_unreadable``.
         """
         reader = self._reader(data, format_)
-        found = await self._context.workshop.read(reader, data, given)
+        found = await self._workshop.read(reader, data, given)
         if not found:
             raise error(
                 "artifact_unreadable",
@@ -96,7 +107,7 @@ class Verification:
         )
 
     def _reader(self, data: bytes, format_: str | None) -> str:
-        readers = self._context.readers
+        readers = self._readers
         names = ", ".join(sorted(readers))
         if format_ is not None and format_ not in readers:
             raise error(
@@ -117,20 +128,21 @@ class Verification:
         )
 
     async def _judged(self, found: FoundSignature) -> VerifiedSignature:
-        verdict = await self._context.judge.judge(
+        now = self._clock.now()
+        verdict = await self._judge.judge(
             CertificateSignature(
                 unverified_certificate=found.certificate,
                 unverified_signatures=(found.signature,),
                 hashed_id_num=None,
                 raw=b"",
             ),
-            Expected(messages=(found.message,), last_four=None, at=self._context.clock.now()),
+            Expected(messages=(found.message,), last_four=None, at=now),
         )
         report = (
             _structure(found),
             _content(found),
             *(check for check in verdict.report if check.name not in _OF_NOBODY),
-            _time(found),
+            _time(found, now),
         )
         return VerifiedSignature(
             found=found, result=_result(report), report=report, subject=verdict.subject
@@ -166,8 +178,8 @@ def _content(found: FoundSignature) -> Check:
     return Check(name="content", passed=found.content_matches, detail=words[found.content_matches])
 
 
-def _time(found: FoundSignature) -> Check:
-    detail = "not checked: judged as of now"
+def _time(found: FoundSignature, now: datetime) -> Check:
+    detail = f"not checked: judged as of {now.isoformat(timespec='seconds')}"
     if found.timestamps:
         detail += f"; its {len(found.timestamps)} timestamp(s) are not evaluated by this version"
     elif found.claimed_at is not None:

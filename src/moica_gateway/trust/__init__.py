@@ -11,13 +11,14 @@ from moica_gateway.trust.anchors import (
 )
 from moica_gateway.trust.crl_store import CrlStore
 from moica_gateway.trust.judge import CertificateJudge
-from moica_gateway.trust.kept_lists import KeptLists, authorities_by_id, import_list
+from moica_gateway.trust.kept_lists import GivenLists, KeptLists, authorities_by_id, import_list
 from moica_gateway.trust.ocsp_client import OcspClient
 from moica_gateway.trust.revocation import Revocation, RevocationPolicy
 
 __all__ = [
     "CertificateJudge",
     "CrlStore",
+    "GivenLists",
     "KeptLists",
     "OcspClient",
     "Revocation",

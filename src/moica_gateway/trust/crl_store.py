@@ -28,7 +28,7 @@ from moica_gateway.trust.crl import (
     read_crl,
 )
 from moica_gateway.trust.hosts import host_of
-from moica_gateway.trust.kept_lists import KeptLists, authorities_by_id, head_of, issuer_id
+from moica_gateway.trust.kept_lists import HeldLists, authorities_by_id, head_of, issuer_id
 from moica_gateway.trust.status import RevocationStatus
 
 __all__ = ["CrlStore"]
@@ -95,7 +95,7 @@ class CrlStore:
         hosts: Iterable[str],
         grace: timedelta = timedelta(0),
         authorities: Iterable[bytes] = (),
-        kept: KeptLists | None = None,
+        kept: HeldLists | None = None,
         random: Random | None = None,
     ) -> None:
         self._egress = egress
@@ -317,7 +317,7 @@ class CrlStore:
         except Exception as e:  # noqa: BLE001 - a store that does not answer is no reason to stop
             self._log.warning("crl.kept_not_read", kind=type(e).__name__)
 
-    async def _load_one(self, kept: KeptLists, head: ListHead) -> None:
+    async def _load_one(self, kept: HeldLists, head: ListHead) -> None:
         authority = self._authorities.get(head.issuer)
         known = self._held.get((head.issuer, head.scope))
         if authority is None or (known is not None and not _newer(head, known)):

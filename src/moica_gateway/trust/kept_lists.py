@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from typing import Protocol
 
 from attrs import field, frozen
 from cryptography import x509
@@ -20,7 +22,16 @@ from moica_gateway.errors import GatewayError, error
 from moica_gateway.ports import Store
 from moica_gateway.trust.crl import Crl, CrlRefusedError, read_crl
 
-__all__ = ["ImportedList", "KeptLists", "authorities_by_id", "head_of", "import_list", "issuer_id"]
+__all__ = [
+    "GivenLists",
+    "HeldLists",
+    "ImportedList",
+    "KeptLists",
+    "authorities_by_id",
+    "head_of",
+    "import_list",
+    "issuer_id",
+]
 
 
 def issuer_id(certificate: x509.Certificate) -> str:
@@ -45,8 +56,55 @@ def head_of(issuer: str, crl: Crl) -> ListHead:
     )
 
 
+class HeldLists(Protocol):
+    """Where a `CrlStore` finds lists that it has not asked for itself."""
+
+    async def heads(self) -> Sequence[ListHead]:
+        """Of all."""
+
+    async def body(self, head: ListHead) -> bytes | None:
+        """The bytes of one; None where it is gone meanwhile."""
+
+    async def keep(self, head: ListHead, body: bytes) -> bool:
+        """False where a newer one is kept already."""
+
+    async def forget(self, head: ListHead) -> None:
+        """That does not verify."""
+
+
+class GivenLists:
+    """Implements `HeldLists` with nothing but the lists that somebody handed over."""
+
+    def __init__(
+        self, bodies: Iterable[bytes], authorities: Mapping[str, x509.Certificate]
+    ) -> None:
+        """``bodies``: DER or PEM; what none of the ``authorities`` signed is left out."""
+        self._bodies: dict[ListHead, bytes] = {}
+        for body in bodies:
+            for id_, authority in authorities.items():
+                with suppress(CrlRefusedError):
+                    self._bodies[head_of(id_, read_crl(body, authority))] = body
+
+    async def heads(self) -> Sequence[ListHead]:
+        """See the protocol."""
+        return tuple(self._bodies)
+
+    async def body(self, head: ListHead) -> bytes | None:
+        """See the protocol."""
+        return self._bodies.get(head)
+
+    async def keep(self, head: ListHead, body: bytes) -> bool:
+        """See the protocol."""
+        self._bodies[head] = body
+        return True
+
+    async def forget(self, head: ListHead) -> None:
+        """See the protocol."""
+        self._bodies.pop(head, None)
+
+
 class KeptLists:
-    """Lists in the store. Raises what the store raises."""
+    """Implements `HeldLists` with lists in the store. Raises what the store raises."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
