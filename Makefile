@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo test resilience bench lint docs lock
+.PHONY: help demo test resilience fuzz bench lint docs lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -13,6 +13,9 @@ test: .venv/.installed-dev ## all tests
 
 resilience: .venv/.installed-dev ## kill the gateway at every step and at KILLS=50 random instants
 	RESILIENCE_KILLS=$(or $(KILLS),50) .venv/bin/python -m pytest tests/resilience
+
+fuzz: .venv/.installed-dev ## hostile input for every parser (INPUTS=100000 each, SEED=1)
+	.venv/bin/python -m fuzz --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),1)
 
 bench: .venv/.installed-dev ## what things cost, in CPU time and as a ratio (ROUNDS=15; Linux)
 	.venv/bin/python -m benchmarks.simulator --rounds $(or $(ROUNDS),15)
