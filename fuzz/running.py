@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import multiprocessing
 import queue
 import random
@@ -90,6 +91,7 @@ def once(target: Target, data: bytes, seconds: float) -> str | None:
 
 def _child(name: str, inputs: int, seed: int, seconds: float, answers: Any) -> None:
     warnings.simplefilter("ignore")
+    logging.disable()  # a library's remarks on what is broken
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     signal.signal(signal.SIGALRM, _too_slow)
     answers.put(run(target_of(name), inputs, seed, seconds))

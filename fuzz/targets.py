@@ -19,7 +19,7 @@ from standardwebhooks import Webhook
 
 from moica_gateway.domain.models import Channel, Document, SignContext, SpKey
 from moica_gateway.domain.readings import GivenContent
-from moica_gateway.domain.values import DocumentId, Secret
+from moica_gateway.domain.values import DocumentId, Secret, Tbs
 from moica_gateway.errors import GatewayError
 from moica_gateway.formats import CadesFormat
 from moica_gateway.formats.cms_reading import CadesReader
@@ -38,6 +38,7 @@ from moica_gateway.testing.ocsp import ocsp_answer
 from moica_gateway.testing.pki import MemoryPki
 from moica_gateway.testing.random import SeededRandom
 from moica_gateway.testing.seals import FixedSeals
+from moica_gateway.trust.cms import unwrap
 from moica_gateway.trust.crl import CrlRefusedError, read_crl
 from moica_gateway.trust.ocsp import OcspRefusedError, make_request, read_response
 from moica_gateway.trust.profile import check_profile, parse_holder_certificate
@@ -290,6 +291,11 @@ TARGETS: Final = (
     Target(
         name="CMS",
         run=lambda data: CadesReader().read(data, GivenContent(content=_CONTENT)),
+        seeds=_cms_seeds,
+    ),
+    Target(
+        name="CMS of a phone",
+        run=lambda data: unwrap(data, _PKI.holder(), Tbs(message=_CONTENT)),
         seeds=_cms_seeds,
     ),
     Target(name="PDF to sign", run=_prepared_pdf, seeds=lambda: (_pdf(),)),

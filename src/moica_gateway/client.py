@@ -65,7 +65,7 @@ _TRY_AGAIN: Final = frozenset({502, 503, 504})
 
 @frozen(kw_only=True)
 class Artifact:
-    """The signed thing: a detached CMS (``application/pkcs7-signature``) or a bare signature."""
+    """The signed thing, as its format says: a CMS, a PDF, or a bare signature."""
 
     data: bytes = field(repr=False)
     media_type: str

@@ -290,4 +290,5 @@ def test_the_registry_names_every_format() -> None:
         "cades": ("cades", ("B-B",), False),
         "pades": ("pades", ("B-B",), True),
         "pkcs1": ("pkcs1", (), True),
+        "pkcs7": ("pkcs7", (), True),
     }

@@ -13,6 +13,8 @@ from fuzz.running import in_child, once
 from fuzz.targets import TARGETS, Target
 
 INPUTS = 1_000
+ANSWERED = ("request", "CMS of a phone")
+"""These say no without an error."""
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ async def test_hostile_input_has_a_clear_error_in_bounded_time_and_memory(target
     assert not isinstance(found, int), found
     assert found.foreign == {}
     assert found.inputs == INPUTS
-    assert found.accepted < INPUTS or target.name == "request"
+    assert found.accepted < INPUTS or target.name in ANSWERED
 
 
 @pytest.mark.parametrize(

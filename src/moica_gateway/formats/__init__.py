@@ -8,7 +8,7 @@ from moica_gateway.formats.cades import CadesFormat
 from moica_gateway.formats.cms_reading import CadesReader
 from moica_gateway.formats.options import FormatOptions
 from moica_gateway.formats.pades import PadesFormat, PadesReader
-from moica_gateway.formats.pkcs import Pkcs1Format, Pkcs1Reader
+from moica_gateway.formats.pkcs import Pkcs1Format, Pkcs1Reader, Pkcs7Format
 from moica_gateway.ports import Format, SignatureReader
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "FormatOptions",
     "PadesFormat",
     "Pkcs1Format",
+    "Pkcs1Reader",
+    "Pkcs7Format",
     "formats_by_name",
     "readers_by_name",
 ]
@@ -23,7 +25,12 @@ __all__ = [
 
 def formats_by_name(options: FormatOptions | None = None) -> Mapping[str, Format]:
     """Every format of this version; the explicit registry."""
-    formats: tuple[Format, ...] = (Pkcs1Format(), CadesFormat(), PadesFormat(options))
+    formats: tuple[Format, ...] = (
+        Pkcs1Format(),
+        Pkcs7Format(),
+        CadesFormat(),
+        PadesFormat(options),
+    )
     return {format_.name: format_ for format_ in formats}
 
 

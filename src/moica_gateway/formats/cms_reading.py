@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from asn1crypto import cms, core, tsp, x509
 
+from moica_gateway.domain.definite import is_definite
 from moica_gateway.domain.readings import FoundSignature, FoundTimestamp, GivenContent
 from moica_gateway.domain.values import HashAlgorithm, Tbs
 from moica_gateway.errors import GatewayError, error
-from moica_gateway.formats.der import is_definite
 
 __all__ = ["CadesReader"]
 

@@ -14,7 +14,11 @@ from moica_gateway.services.context import Context, load
 
 __all__ = ["Transactions"]
 
-_EXTENSIONS: Final = {"application/pkcs7-signature": ".p7s", "application/pdf": ".pdf"}
+_EXTENSIONS: Final = {
+    "application/pdf": ".pdf",
+    "application/pkcs7-mime": ".p7m",
+    "application/pkcs7-signature": ".p7s",
+}
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 

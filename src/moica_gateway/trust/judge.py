@@ -19,8 +19,10 @@ from cryptography import x509
 
 from moica_gateway.domain.models import CertificateSignature, Expected, SubjectInfo, Verdict
 from moica_gateway.domain.revocation_lists import StatusSource
+from moica_gateway.domain.values import SignatureForm, Tbs
 from moica_gateway.errors import GatewayError, problem
 from moica_gateway.trust.anchors import TrustAnchors
+from moica_gateway.trust.cms import unwrap
 from moica_gateway.trust.path import PathFinder
 from moica_gateway.trust.person import (
     check_last_four,
@@ -157,15 +159,15 @@ class CertificateJudge:
                 "signature_malformed",
                 f"expected {len(messages)} signature(s), came {len(signatures)}",
             )
-        key = case.holder.public_key
         case.covers = tuple(
-            covers(key, signature, message)
+            self._cover(case, signature, message)
             for message, signature in zip(messages, signatures, strict=True)
         )
         if Cover.MALFORMED in case.covers:
             raise Refusal(
                 "signature_malformed",
-                "expected one block of the key's length for each message, came another length",
+                "expected one block of the key's length for each message, bare or in a CMS of this "
+                "certificate over it, came another",
             )
         if Cover.INVALID in case.covers:
             raise Refusal(
@@ -173,6 +175,13 @@ class CertificateJudge:
                 "expected a signature by the certificate's key, came what that key did not make",
             )
         return "every signature is a PKCS#1 v1.5 block made by the certificate's key"
+
+    def _cover(self, case: _Case, signature: bytes, asked: Tbs) -> Cover:
+        key = case.holder.public_key
+        if asked.form is not SignatureForm.CMS:
+            return covers(key, signature, asked)
+        inside = unwrap(signature, case.proof.unverified_certificate, asked)
+        return Cover.MALFORMED if inside is None else covers(key, inside[1], inside[0])
 
     async def _covers_our_bytes(self, case: _Case) -> str:
         if not case.covers or any(cover is not Cover.OURS for cover in case.covers):

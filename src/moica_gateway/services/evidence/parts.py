@@ -22,6 +22,7 @@ __all__ = ["Found", "about", "files_of", "local_time"]
 _EXTENSIONS: Final = {
     "application/octet-stream": "sig",
     "application/pdf": "pdf",
+    "application/pkcs7-mime": "p7m",
     "application/pkcs7-signature": "p7s",
 }
 

@@ -530,6 +530,7 @@ def _following() -> _Json:
                         "signature",
                         "content": {
                             "application/pkcs7-signature": {"schema": BINARY},
+                            "application/pkcs7-mime": {"schema": BINARY},
                             "application/octet-stream": {"schema": BINARY},
                         },
                     }

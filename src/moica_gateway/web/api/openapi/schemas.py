@@ -128,7 +128,7 @@ _ASKING: Final[dict[str, Any]] = {
 
 _FORMAT: Final[dict[str, Any]] = {
     "type": "string",
-    "enum": ["cades", "pades", "pkcs1"],
+    "enum": ["cades", "pades", "pkcs1", "pkcs7"],
     "default": "cades",
 }
 
